@@ -1,0 +1,121 @@
+package catalog
+
+import (
+	"drumlin/segment"
+)
+
+// PartitionKey names one partition of one supervisor.
+type PartitionKey struct {
+	Supervisor string
+	Topic      string
+	Partition  int32
+}
+
+// Owner is a partition's owner, as the key own/… says. Epoch is the key's create_revision: the fencing epoch.
+type Owner struct {
+	PartitionKey
+	Node  string
+	Epoch int64
+}
+
+// Offset is the authoritative position of one partition (key offset/…): every offset below Next has been committed.
+type Offset struct {
+	Generation   int32            `json:"generation"`
+	TopicID      string           `json:"topicId"` // Kafka's topic id, 32 hex digits
+	Next         int64            `json:"next"`
+	LeaderEpoch  int32            `json:"leaderEpoch"` // of the record before Next; −1: unknown
+	ClockMillis  int64            `json:"clock"`       // running maximum of Kafka timestamps below Next, this generation
+	Facts        segment.Facts    `json:"facts"`
+	Counters     segment.Counters `json:"counters"`   // sums over the commits of this generation
+	CommitMillis int64            `json:"commitTime"` // wall clock of the last commit, for people only
+}
+
+// Commit is one handoff: the key commit/{supervisor}/{topic}/{partition}/{generation}/{from}. Its record is written to
+// the object store before the transaction that makes it live.
+type Commit struct {
+	UUID       string              `json:"uuid"`
+	Datasource string              `json:"datasource"`
+	Supervisor string              `json:"supervisor"`
+	Range      segment.OffsetRange `json:"range"`
+	Epoch      int64               `json:"epoch"` // the owner's; stands in every object name of the commit
+	Facts      segment.Facts       `json:"facts"`
+	Counters   segment.Counters    `json:"counters"` // of this commit alone
+	// RejectsBucket is a bucket that the commit belongs to whatever it stored, so that a commit whose records were all
+	// skipped is listed in some bucket's manifest one day.
+	RejectsBucket segment.Bucket `json:"rejectsBucket"`
+	// Segments are all segments of the handoff, data and rejects, by (kind, bucket, object). In etcd they stand
+	// inline, or, past maxInlineBytes, only in the record object.
+	Segments     []segment.Meta `json:"segments,omitempty"`
+	Record       string         `json:"record"`       // key of the record object
+	RecordSHA256 string         `json:"recordSha256"` // its checksum
+}
+
+// HeadState is what the compacted part of a bucket is.
+type HeadState string
+
+// The states of a head.
+const (
+	HeadRaw     HeadState = "raw"
+	HeadFolded  HeadState = "folded"
+	HeadDropped HeadState = "dropped"
+)
+
+// Head is what a bucket's compacted state is (key head/{datasource}/{bucket}).
+type Head struct {
+	Manifest       string    `json:"manifest"` // object key; empty for a dropped head
+	ManifestSHA256 string    `json:"manifestSha256"`
+	Absorbed       int64     `json:"absorbed"` // R: commits of the bucket with create_revision ≤ R are in the manifest
+	Plan           int64     `json:"plan"`     // number of the bucket's plan; 0: rows as ingested
+	State          HeadState `json:"state"`
+	Sequence       int64     `json:"sequence"` // 1, 2, …: one more at every swap of this bucket
+}
+
+// Manifest is the self-contained list of what a head names. One manifest may serve many buckets (a coarser swap);
+// their heads move together from then on.
+type Manifest struct {
+	Datasource  string           `json:"datasource"`
+	Incarnation string           `json:"incarnation"`
+	Epoch       int64            `json:"epoch"` // of the claim that wrote it
+	Sequence    int64            `json:"sequence"`
+	Buckets     []segment.Bucket `json:"buckets"`
+	Plan        int64            `json:"plan"`
+	State       HeadState        `json:"state"`
+	// Settled segments have been compacted together: no identity occurs twice among them.
+	Settled []segment.Meta `json:"settled"`
+	// Adopted segments have been absorbed as they are: they count as tail, as if they were commits.
+	Adopted []segment.Meta `json:"adopted,omitempty"`
+	// Absorbed are the offset ranges of every commit that the manifest absorbs, by position.
+	Absorbed []AbsorbedRange `json:"absorbed"`
+}
+
+// AbsorbedRange is one absorbed commit, as a rebuild needs it.
+type AbsorbedRange struct {
+	Supervisor string `json:"supervisor"`
+	segment.OffsetRange
+}
+
+// Datasource is a datasource's constant part, fixed when its first spec is accepted (key datasource/{name}).
+type Datasource struct {
+	Name               string `json:"name"`
+	SegmentGranularity string `json:"segmentGranularity"` // of its buckets, for ever; as spec.ParseGranularity reads it
+	HashKey            string `json:"hashKey"`            // 32 hex digits: keys the identity hash
+	CreatedMillis      int64  `json:"created"`
+}
+
+// Supervisor is one running spec (key spec/{id} holds the newest version; spec/{id}/{version} each of them, unchanged).
+type Supervisor struct {
+	ID         string `json:"id"`
+	Datasource string `json:"datasource"`
+	Version    int64  `json:"version"` // 1, 2, …
+	SchemaID   int32  `json:"schema"`
+	Suspended  bool   `json:"suspended"`
+	Spec       []byte `json:"spec"` // canonical JSON, as spec.Parse accepts it
+}
+
+// Node is one live process (key node/{id}, under its lease).
+type Node struct {
+	ID      string   `json:"id"`
+	Address string   `json:"address"`
+	Roles   []string `json:"roles"`
+	Version string   `json:"version"`
+}

@@ -1,0 +1,66 @@
+package catalog
+
+import "drumlin/segment"
+
+// View is the catalog at one revision: immutable, shared by all readers, complete (long commits and manifests have
+// been read from the object store and their checksums verified). Maps and slices of a View are never changed.
+type View struct {
+	Revision    int64
+	Incarnation string
+	Datasources map[string]*DatasourceView
+	Supervisors map[string]*SupervisorView
+	Nodes       map[string]Node
+}
+
+// DatasourceView is one datasource at the view's revision.
+type DatasourceView struct {
+	Datasource
+	Schema  *segment.Schema           // the newest
+	Schemas map[int32]*segment.Schema // every version
+	// RetentionFloorMillis and DedupFloorMillis are the datasource's floors; 0: none.
+	RetentionFloorMillis int64
+	DedupFloorMillis     int64
+	Buckets              []*BucketView // ascending; only buckets with a head or live segments
+}
+
+// BucketView is the live content of one bucket: Settled ∪ Tail. A dropped bucket has neither, and hides hot rows too.
+type BucketView struct {
+	Bucket   segment.Bucket
+	Head     *Head          // nil: never compacted
+	Manifest *Manifest      // nil where Head is nil or dropped
+	Settled  []segment.Meta // data segments compacted together; free of copies among themselves
+	Tail     []TailSegment  // data segments adopted as they are, or of commits past the head's absorbed revision
+	Rejects  []segment.Meta // rejects segments, in no order
+	Commits  []CommitRef    // every commit not yet absorbed by this bucket
+}
+
+// TailSegment is a data segment that has not been compacted with the others of its bucket. No identity occurs twice
+// within one unit (the segments of one bucket with the same Unit): a commit removes the copies of its own range.
+type TailSegment struct {
+	segment.Meta
+	Unit string
+}
+
+// CommitRef names a live commit.
+type CommitRef struct {
+	Key            string
+	CreateRevision int64
+	Commit         *Commit
+}
+
+// SupervisorView is one supervisor at the view's revision.
+type SupervisorView struct {
+	Supervisor
+	Partitions map[PartitionKey]*PartitionView
+}
+
+// PartitionView is one partition at the view's revision.
+type PartitionView struct {
+	Key            PartitionKey
+	Offset         Offset
+	OffsetRevision int64  // mod_revision of the offset key
+	Owner          *Owner // nil: nobody
+}
+
+// Dropped says whether the bucket's head hides all its rows.
+func (b *BucketView) Dropped() bool { return b.Head != nil && b.Head.State == HeadDropped }

@@ -1,0 +1,60 @@
+package segment
+
+import "github.com/apache/arrow-go/v18/arrow"
+
+// Facts are what the catalog has recorded about how records from an offset on are judged (law 2: purity). Hot rows
+// whose facts differ from those of the partition's committed offset at the cut are not used.
+type Facts struct {
+	SpecVersion          int64 `json:"specVersion"`
+	RetentionFloorMillis int64 `json:"retentionFloor"` // buckets that end at or before it are rejected; 0: none
+	DedupFloorMillis     int64 `json:"dedupFloor"`     // buckets below it are beyond the horizon; 0: none
+}
+
+// HotRequest asks the owner of a partition for the rows that a cut needs.
+type HotRequest struct {
+	Supervisor string
+	Topic      string
+	Generation int32
+	Partition  int32
+	From       int64 // the partition's committed offset at the cut's revision
+	Facts      Facts // as recorded in that offset
+	Revision   int64 // the cut's revision
+}
+
+// HotRows are the rows of [From, To) of one partition, in immutable batches. The receiver owns one reference and
+// calls Release once.
+type HotRows struct {
+	OffsetRange
+	Counters Counters   // what became of [From, To); Duplicates are not known yet and stand in Stored
+	Data     []HotBatch // in offset order; the first may hold rows below From: a reader cuts by __offset
+	Rejects  []HotBatch
+}
+
+// HotBatch is a small immutable batch of rows of one partition. Its columns are those of HotArrowSchema (data) or
+// RejectsArrowSchema (rejects); topic, generation and partition are constant and not stored.
+type HotBatch struct {
+	Record     arrow.RecordBatch
+	SchemaID   int32
+	FromOffset int64 // offset of the first row
+	ToOffset   int64 // offset of the last row + 1
+	MinMillis  int64
+	MaxMillis  int64
+	Buckets    []BucketRows // rows by bucket, ascending
+}
+
+// BucketRows counts rows of one bucket. Bytes is an estimate of the Arrow bytes they occupy.
+type BucketRows struct {
+	Bucket Bucket
+	Rows   int64
+	Bytes  int64
+}
+
+// Release gives back the receiver's reference to every batch.
+func (h *HotRows) Release() {
+	for _, b := range h.Data {
+		b.Record.Release()
+	}
+	for _, b := range h.Rejects {
+		b.Record.Release()
+	}
+}
