@@ -58,3 +58,30 @@ func (h *HotRows) Release() {
 		b.Record.Release()
 	}
 }
+
+// HotStatus says why an owner cannot give the hot rows that a cut needs.
+type HotStatus int
+
+// The reasons, each with what the asker does about it.
+const (
+	// HotStaleView: the rows from the asked offset on are committed and gone from memory, or the facts have changed:
+	// wait for the view at Revision and plan again.
+	HotStaleView HotStatus = iota + 1
+	// HotCatchingUp: the owner is still reading up to the high watermark that it saw when it acquired the partition;
+	// it has reached At. Ask again within a budget.
+	HotCatchingUp
+	// HotWrongGeneration: the topic's generation has changed: plan again.
+	HotWrongGeneration
+	// HotNotOwner: this process does not own the partition (any more, or yet): plan again within a budget.
+	HotNotOwner
+)
+
+// HotUnavailable is the error with which an owner refuses hot rows; no rows come with it.
+type HotUnavailable struct {
+	Status   HotStatus
+	Revision int64 // HotStaleView: the view to wait for
+	At       int64 // HotCatchingUp: the offset reached
+	Detail   string
+}
+
+func (e *HotUnavailable) Error() string { return e.Detail }
