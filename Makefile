@@ -1,0 +1,47 @@
+# Targets are told by `make help`. Everything needs Go, gcc and make; `make build` needs nothing else.
+SHELL := /bin/bash
+
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@2026.2.2
+FUZZTIME    ?= 20s
+# Packages in which goroutines meet: they run once more under the race detector.
+RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./internal/app/...
+
+.PHONY: help build dev test test-long race fuzz bench check fmt clean
+
+help: ## tell what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+build: ## build bin/drumlin
+	go build -o bin/drumlin ./cmd/drumlin
+
+dev: build ## build and run every role in one process, with its data in ./drumlin-data
+	bin/drumlin dev
+
+test: build ## run all tests, the short profile
+	go test -timeout 14m ./...
+
+test-long: build ## run all tests, the long profile: hours
+	DRUMLIN_TEST_LONG=1 go test -timeout 12h ./...
+
+race: ## run the packages where goroutines meet under the race detector
+	go test -race -timeout 14m $(RACE)
+
+fuzz: ## run every fuzz target for FUZZTIME
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+bench: ## run the benchmarks, each beside its floor
+	go test -run '^$$' -bench . -benchmem ./tests/bench/...
+
+check: ## formatting, vet, staticcheck, layers, tidiness of go.mod
+	@out=$$(go run $(GOFUMPT) -l .) && { [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test ./internal/lint/
+	go mod tidy -diff
+
+fmt: ## format the source files
+	go run $(GOFUMPT) -w .
+
+clean: ## remove what was built; data stays
+	rm -rf bin
