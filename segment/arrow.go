@@ -1,0 +1,149 @@
+package segment
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// FieldIDKey is the key of an Arrow field's metadata that holds its Parquet field id.
+const FieldIDKey = "PARQUET:field_id"
+
+// Columns of rejects segments beside __time (the record's Kafka timestamp) and the position. Their ids are fixed for
+// ever.
+const (
+	RejectReasonColumn   = "reason"    // why, in one snake_case word
+	RejectMessageColumn  = "message"   // why, for a person
+	RejectRawColumn      = "raw"       // the record's value, at most MaxRejectRawBytes; bytes that are not UTF-8 as \xNN
+	RejectRawBytesColumn = "raw_bytes" // size of the record's value before it was cut
+
+	RejectReasonColumnID   int32 = 100
+	RejectMessageColumnID  int32 = 101
+	RejectRawColumnID      int32 = 102
+	RejectRawBytesColumnID int32 = 103
+
+	// RejectsSchemaID stands in the Meta of rejects segments, whose columns belong to no datasource's schema.
+	RejectsSchemaID int32 = 0
+	// MaxRejectRawBytes bounds the raw column.
+	MaxRejectRawBytes = 64 << 10
+)
+
+// ArrowType returns the one Arrow form of a column type.
+func ArrowType(t ColumnType) (arrow.DataType, error) {
+	switch t {
+	case TypeTime:
+		return &arrow.TimestampType{Unit: arrow.Microsecond}, nil
+	case TypeString, TypeJSON:
+		return arrow.BinaryTypes.String, nil
+	case TypeLong:
+		return arrow.PrimitiveTypes.Int64, nil
+	case TypeDouble:
+		return arrow.PrimitiveTypes.Float64, nil
+	case TypeFloat:
+		return arrow.PrimitiveTypes.Float32, nil
+	case TypeInt:
+		return arrow.PrimitiveTypes.Int32, nil
+	case TypeUUID:
+		return &arrow.FixedSizeBinaryType{ByteWidth: 16}, nil
+	}
+	return nil, fmt.Errorf("column type %q is not known", t)
+}
+
+// HotArrowSchema is the layout of hot data batches: __time, the identity where the schema has dedup, the key where
+// dedup has one that no column holds, __offset, then the user's columns as Schema.Dimensions orders them. The identity's
+// halves are the bits of an unsigned number kept in int64. The schema must be valid (Schema.Validate); it panics
+// otherwise.
+func HotArrowSchema(s *Schema) *arrow.Schema {
+	return dataSchema(s, []Column{{OffsetColumnID, OffsetColumn, TypeLong}})
+}
+
+// FileArrowSchema is the layout of data segments: as HotArrowSchema, with topic, generation and partition before
+// __offset. Every field carries its id under FieldIDKey.
+func FileArrowSchema(s *Schema) *arrow.Schema {
+	return dataSchema(s, positionColumns())
+}
+
+// HotRejectsArrowSchema is the layout of hot rejects batches: __time (Kafka's timestamp), __offset, then the rejects'
+// columns.
+func HotRejectsArrowSchema() *arrow.Schema {
+	return rejectsSchema([]Column{{OffsetColumnID, OffsetColumn, TypeLong}})
+}
+
+// FileRejectsArrowSchema is the layout of rejects segments: as HotRejectsArrowSchema, with topic, generation and
+// partition before __offset.
+func FileRejectsArrowSchema() *arrow.Schema {
+	return rejectsSchema(positionColumns())
+}
+
+// FieldID returns the Parquet field id that an Arrow field carries.
+func FieldID(f arrow.Field) (int32, bool) {
+	text, ok := f.Metadata.GetValue(FieldIDKey)
+	if !ok {
+		return 0, false
+	}
+	id, err := strconv.ParseInt(text, 10, 32)
+	return int32(id), err == nil
+}
+
+func positionColumns() []Column {
+	return []Column{
+		{TopicColumnID, TopicColumn, TypeString},
+		{GenerationColumnID, GenerationColumn, TypeInt},
+		{PartitionColumnID, PartitionColumn, TypeInt},
+		{OffsetColumnID, OffsetColumn, TypeLong},
+	}
+}
+
+func dataSchema(s *Schema, position []Column) *arrow.Schema {
+	if err := s.Validate(); err != nil {
+		panic(err)
+	}
+	columns := []Column{{TimeColumnID, TimeColumn, TypeTime}}
+	if s.Dedup {
+		columns = append(columns, Column{IDHighColumnID, IDHighColumn, TypeLong}, Column{IDLowColumnID, IDLowColumn, TypeLong})
+		if s.KeyColumn == "" {
+			columns = append(columns, Column{KeyUUIDColumnID, KeyUUIDColumn, TypeUUID}, Column{KeyColumnID, KeyColumn, TypeString})
+		}
+	}
+	columns = append(columns, position...)
+	for _, name := range s.Dimensions {
+		if c, ok := s.column(name); ok {
+			columns = append(columns, c)
+		}
+	}
+	return arrowSchema(columns)
+}
+
+func rejectsSchema(position []Column) *arrow.Schema {
+	columns := append([]Column{{TimeColumnID, TimeColumn, TypeTime}}, position...)
+	columns = append(columns,
+		Column{RejectReasonColumnID, RejectReasonColumn, TypeString},
+		Column{RejectMessageColumnID, RejectMessageColumn, TypeString},
+		Column{RejectRawColumnID, RejectRawColumn, TypeString},
+		Column{RejectRawBytesColumnID, RejectRawBytesColumn, TypeLong})
+	return arrowSchema(columns)
+}
+
+// arrowSchema panics on a type that is not known: validation has refused those.
+func arrowSchema(columns []Column) *arrow.Schema {
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
+		t, err := ArrowType(c.Type)
+		if err != nil {
+			panic(err)
+		}
+		id := arrow.NewMetadata([]string{FieldIDKey}, []string{strconv.Itoa(int(c.ID))})
+		fields[i] = arrow.Field{Name: c.Name, Type: t, Nullable: !required(c.ID), Metadata: id}
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
+// required says whether a column never holds a null: the time and the position.
+func required(id int32) bool {
+	switch id {
+	case TimeColumnID, TopicColumnID, GenerationColumnID, PartitionColumnID, OffsetColumnID:
+		return true
+	}
+	return false
+}
