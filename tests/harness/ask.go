@@ -1,0 +1,182 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"drumlin/tests/oracle"
+)
+
+// Get asks a path and returns status and body.
+func (d *Dev) Get(ctx context.Context, path string) (int, []byte, error) {
+	return d.do(ctx, http.MethodGet, path, nil, nil)
+}
+
+// Post sends a body as it is and returns status and body.
+func (d *Dev) Post(ctx context.Context, path string, body []byte) (int, []byte, error) {
+	return d.do(ctx, http.MethodPost, path, body, nil)
+}
+
+func (d *Dev) do(ctx context.Context, method, path string, body []byte, header *http.Header) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+d.HTTP+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	out, err := io.ReadAll(res.Body)
+	if header != nil {
+		*header = res.Header
+	}
+	return res.StatusCode, out, err
+}
+
+// Answer is what the SQL path returned.
+type Answer struct {
+	Status int
+	Body   []byte
+	Rows   []map[string]any // numbers are json.Number
+	Cut    json.RawMessage  // X-Drumlin-Cut
+}
+
+// Ask sends one query; only a failure to talk is an error.
+func (d *Dev) Ask(ctx context.Context, sql string) (*Answer, error) {
+	body, err := json.Marshal(map[string]any{"query": sql, "resultFormat": "object"})
+	if err != nil {
+		return nil, err
+	}
+	var header http.Header
+	status, out, err := d.do(ctx, http.MethodPost, "/druid/v2/sql", body, &header)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{Status: status, Body: out, Cut: json.RawMessage(header.Get("X-Drumlin-Cut"))}
+	if status == http.StatusOK {
+		decoder := json.NewDecoder(bytes.NewReader(out))
+		decoder.UseNumber()
+		if err := decoder.Decode(&answer.Rows); err != nil {
+			return nil, fmt.Errorf("decode the answer %.200q: %w", out, err)
+		}
+	}
+	return answer, nil
+}
+
+// SQL asks a query that must be answered.
+func (d *Dev) SQL(t testing.TB, sql string) *Answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	answer, err := d.Ask(ctx, sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	if answer.Status != http.StatusOK {
+		t.Fatalf("%s: %d %s", sql, answer.Status, answer.Body)
+	}
+	return answer
+}
+
+// Int is the integer in the named column of the first row.
+func (a *Answer) Int(t testing.TB, column string) int64 {
+	t.Helper()
+	if len(a.Rows) == 0 {
+		t.Fatalf("no rows, column %s wanted", column)
+	}
+	n, ok := a.Rows[0][column].(json.Number)
+	if !ok {
+		t.Fatalf("column %s is %v in %s", column, a.Rows[0][column], a.Body)
+	}
+	v, err := n.Int64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Offsets reads the offsets of one datasource out of the cut, for an oracle. Generations other than 0 are refused.
+func (a *Answer) Offsets(t testing.TB, datasource string) oracle.Cut {
+	t.Helper()
+	var cut struct {
+		Datasources map[string]struct {
+			Partitions []struct {
+				Topic      string `json:"topic"`
+				Generation int32  `json:"generation"`
+				Partition  int32  `json:"partition"`
+				Offset     int64  `json:"offset"`
+			} `json:"partitions"`
+		} `json:"datasources"`
+	}
+	if err := json.Unmarshal(a.Cut, &cut); err != nil {
+		t.Fatalf("read the cut %q: %v", a.Cut, err)
+	}
+	out := oracle.Cut{}
+	for _, p := range cut.Datasources[datasource].Partitions {
+		if p.Generation != 0 {
+			t.Fatalf("the cut names generation %d of topic %s", p.Generation, p.Topic)
+		}
+		if out[p.Topic] == nil {
+			out[p.Topic] = map[int32]int64{}
+		}
+		out[p.Topic][p.Partition] = p.Offset
+	}
+	return out
+}
+
+// WaitSQL asks until the single integer in column n of the answer is want, and fails after the budget.
+func (d *Dev) WaitSQL(t testing.TB, sql string, want int64, budget time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(budget)
+	for {
+		got := d.SQL(t, sql).Int(t, "n")
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d after %s, want %d", sql, got, budget, want)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Apply submits a spec that must be accepted.
+func (d *Dev) Apply(t testing.TB, spec []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	status, body, err := d.Post(ctx, "/druid/indexer/v1/supervisor", spec)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("submit the spec: %v, %d %s", err, status, body)
+	}
+}
+
+// ApplyFile submits a spec file that must be accepted.
+func (d *Dev) ApplyFile(t testing.TB, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Apply(t, data)
+}
+
+// Handoff hands the supervisor's hot rows off; it must succeed.
+func (d *Dev) Handoff(t testing.TB, id string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	status, body, err := d.Post(ctx, "/druid/indexer/v1/supervisor/"+id+"/taskGroups/handoff", nil)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("hand off %s: %v, %d %s", id, err, status, body)
+	}
+}
