@@ -1,0 +1,166 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Options are the parts that a handler is made of. Routes whose part is nil do not exist.
+type Options struct {
+	Queries     Queries
+	Supervisors Supervisors
+	Controls    Controls
+	Health      Health // nil: always healthy
+	Logger      *slog.Logger
+	Version     string
+	// Gatherer is what GET /metrics shows; Registerer takes the api's own metrics. Either may be nil.
+	Gatherer   prometheus.Gatherer
+	Registerer prometheus.Registerer
+	// Loopback says that the listener is bound to loopback (LoopbackOnly): requests under any other host name are
+	// then refused.
+	Loopback bool
+}
+
+// server holds what the handlers need.
+type server struct {
+	queries     Queries
+	supervisors Supervisors
+	controls    Controls
+	health      Health
+	logger      *slog.Logger
+	version     string
+	metrics     *metrics
+	running     running
+	paths       []string // every route, for the answer to a path that does not exist
+}
+
+// New returns the handler of all paths.
+func New(o Options) (http.Handler, error) {
+	if o.Logger == nil {
+		return nil, errors.New("api: Options.Logger is missing")
+	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("api: register metrics: %w", err)
+	}
+	s := &server{
+		queries: o.Queries, supervisors: o.Supervisors, controls: o.Controls, health: o.Health,
+		logger: o.Logger, version: o.Version, metrics: m,
+	}
+	var handler http.Handler = s.routes(o.Gatherer)
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
+	handler = origin.Handler(handler)
+	if o.Loopback {
+		handler = checkHost(handler)
+	}
+	return s.observe(handler), nil
+}
+
+// NewServer returns a server with time limits that suit the handler: a slow sender is cut off, a long query is not.
+func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// bodyReadTimeout is how long a client may take to send its body.
+const bodyReadTimeout = 30 * time.Second
+
+// route is one method of one path.
+type route struct {
+	method, path string
+	handler      http.HandlerFunc
+}
+
+const supervisorPath = "/druid/indexer/v1/supervisor"
+
+// routes builds the mux: every route, 405 for a known path with another method, 404 for the rest.
+func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
+	list := []route{
+		{"GET", "/status", s.handleStatus},
+		{"GET", "/status/health", s.handleHealth},
+	}
+	if gatherer != nil {
+		list = append(list, route{"GET", "/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}).ServeHTTP})
+	}
+	if s.queries != nil {
+		list = append(list,
+			route{"POST", "/druid/v2/sql", s.handleSQL},
+			route{"POST", "/druid/v2/sql/{$}", s.handleSQL},
+			route{"DELETE", "/druid/v2/sql/{id}", s.handleCancelSQL})
+	}
+	if s.supervisors != nil {
+		list = append(list,
+			route{"POST", supervisorPath, s.handleSubmit},
+			route{"GET", supervisorPath, s.handleList},
+			route{"GET", supervisorPath + "/{id}", s.handleGet},
+			route{"GET", supervisorPath + "/{id}/status", s.handleSupervisorStatus},
+			route{"GET", supervisorPath + "/{id}/health", s.handleSupervisorHealth},
+			route{"POST", supervisorPath + "/{id}/taskGroups/handoff", s.handleHandoff})
+	}
+	if s.controls != nil {
+		list = append(list,
+			route{"POST", supervisorPath + "/{id}/suspend", s.control(s.controls.Suspend)},
+			route{"POST", supervisorPath + "/{id}/resume", s.control(s.controls.Resume)},
+			route{"POST", supervisorPath + "/{id}/terminate", s.control(s.controls.Terminate)})
+	}
+	mux := http.NewServeMux()
+	methods := make(map[string][]string)
+	for _, r := range list {
+		mux.Handle(r.method+" "+r.path, limitBodyTime(r.handler))
+		methods[r.path] = append(methods[r.path], r.method)
+		if !strings.HasSuffix(r.path, "{$}") {
+			s.paths = append(s.paths, r.method+" "+r.path)
+		}
+	}
+	for path, allowed := range methods {
+		mux.HandleFunc(path, methodNotAllowed(allowed))
+	}
+	mux.HandleFunc("/", s.handleNotFound)
+	return mux
+}
+
+// limitBodyTime bounds the time in which a body arrives, and lifts the bound once it has: the connection's reader
+// would otherwise end a long query with it.
+func limitBodyTime(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+		}
+		next(w, r)
+	})
+}
+
+// methodNotAllowed answers a known path with a method that it does not have.
+func methodNotAllowed(allowed []string) http.HandlerFunc {
+	slices.Sort(allowed)
+	list := strings.Join(allowed, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", list)
+		e := invalidInput("%s is not possible on %s; possible: %s.", r.Method, r.URL.Path, list)
+		e.Code, e.Status = "methodNotAllowed", http.StatusMethodNotAllowed
+		writeError(w, r, e)
+	}
+}
+
+// handleNotFound names the paths that exist.
+func (s *server) handleNotFound(w http.ResponseWriter, r *http.Request) {
+	writeError(w, r, &Error{
+		Category: NotFound, Code: "notFound",
+		Message: fmt.Sprintf("No such path: %s %s.", r.Method, r.URL.Path),
+		Context: map[string]string{"paths": strings.Join(s.paths, ", ")},
+	})
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	// maxCutHeaderBytes bounds the cut's header: common clients refuse a longer line.
+	maxCutHeaderBytes = 96 << 10
+	// sendStallTimeout is how long one write of an answer may take before the reader counts as gone.
+	sendStallTimeout = 60 * time.Second
+)
+
+// handleSQL answers POST /druid/v2/sql.
+func (s *server) handleSQL(w http.ResponseWriter, r *http.Request) {
+	req, err := readSQLRequest(w, r)
+	if err != nil {
+		writeError(w, r, err)
+		return
+	}
+	noteQuery(r.Context(), req.id)
+	w.Header().Set(headerQueryID, req.id)
+	ctx, done := s.running.add(r.Context(), req.id)
+	defer done()
+	answer, err := s.queries.Query(ctx, req.query)
+	if err != nil {
+		writeError(w, r, queryError(ctx, r, req.id, err))
+		return
+	}
+	defer answer.Rows.Close()
+	if err := setAnswerHeaders(w.Header(), answer, req); err != nil {
+		writeError(w, r, err)
+		return
+	}
+	out := &deadlineWriter{out: w, control: http.NewResponseController(w)}
+	rows, err := encodeAnswer(out, answer, req.format, req.header)
+	noteRows(r.Context(), rows)
+	if err != nil {
+		// The status line is gone: cutting the connection is the only way left to say that the answer is not whole.
+		noteError(r.Context(), fmt.Errorf("send the answer: %w", err))
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// queryError says who ended a query whose context has ended.
+func queryError(ctx context.Context, r *http.Request, id string, err error) error {
+	if errors.Is(context.Cause(ctx), errCancelled) {
+		return &Error{Category: Canceled, Code: "queryCanceled", Message: fmt.Sprintf("Query %s was cancelled.", id), Err: err}
+	}
+	if r.Context().Err() != nil {
+		return &Error{
+			Category: Canceled, Code: "clientGone", Status: statusClientGone,
+			Message: "The client closed the connection.", Err: err,
+		}
+	}
+	return err
+}
+
+func setAnswerHeaders(h http.Header, a *Answer, req *sqlRequest) error {
+	h.Set("Content-Type", req.format.contentType())
+	if req.header.names {
+		h.Set(headerIncluded, "yes")
+	}
+	if a.Cut == nil {
+		return nil
+	}
+	text, err := marshal(a.Cut)
+	if err != nil {
+		return fmt.Errorf("encode the cut: %w", err)
+	}
+	cut := asciiJSON(string(text[:len(text)-1]))
+	if len(cut) > maxCutHeaderBytes {
+		h.Set(headerCutOmitted, fmt.Sprintf("%d bytes exceed the limit of %d", len(cut), maxCutHeaderBytes))
+		return nil
+	}
+	h.Set(headerCut, cut)
+	return nil
+}
+
+// handleCancelSQL answers DELETE /druid/v2/sql/{id}.
+func (s *server) handleCancelSQL(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if !s.running.cancel(id) {
+		writeError(w, r, &Error{
+			Category: NotFound, Code: "notFound",
+			Message: fmt.Sprintf("No query with the id %q is running here.", id),
+			Hint:    "It may have ended. The id is in the response header X-Druid-SQL-Query-Id, or your own context.sqlQueryId.",
+		})
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// deadlineWriter gives every write its own time limit, so that a long answer is no fault but a stalled reader is.
+type deadlineWriter struct {
+	out     http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (d *deadlineWriter) Write(p []byte) (int, error) {
+	err := d.control.SetWriteDeadline(time.Now().Add(sendStallTimeout))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return d.out.Write(p)
+}
