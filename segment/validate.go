@@ -79,3 +79,49 @@ func (s *Schema) column(name string) (Column, bool) {
 	}
 	return Column{}, false
 }
+
+// Validate says what is wrong with a segment's description that was read from outside.
+func (m *Meta) Validate() error {
+	fail := func(format string, args ...any) error {
+		return corrupt(fmt.Sprintf("description of segment %q", m.Object), format, args...)
+	}
+	switch {
+	case m.Object == "":
+		return fail("no object")
+	case m.Kind != KindData && m.Kind != KindRejects:
+		return fail("kind %q is not known", m.Kind)
+	case m.Bytes <= 0 || m.Rows <= 0:
+		return fail("%d rows in %d bytes", m.Rows, m.Bytes)
+	case !isSHA256(m.SHA256):
+		return fail("SHA-256 %q is not 64 lower-case hex digits", m.SHA256)
+	case m.Bucket.StartMillis >= m.Bucket.EndMillis:
+		return fail("its bucket ends at %d and begins at %d", m.Bucket.EndMillis, m.Bucket.StartMillis)
+	case m.MinMillis > m.MaxMillis:
+		return fail("its smallest time %d is past its largest %d", m.MinMillis, m.MaxMillis)
+	case m.Kind == KindData && (m.MinMillis < m.Bucket.StartMillis || m.MaxMillis >= m.Bucket.EndMillis):
+		return fail("its times %d to %d lie outside its bucket", m.MinMillis, m.MaxMillis)
+	}
+	for _, s := range m.Sources {
+		if s.Topic == "" || s.Partition < 0 || s.From < 0 || s.From >= s.To {
+			return fail("source %q partition %d offsets %d to %d", s.Topic, s.Partition, s.From, s.To)
+		}
+	}
+	for _, c := range m.Columns {
+		if c.Nulls < 0 || c.Nulls > m.Rows {
+			return fail("column %d has %d nulls in %d rows", c.ID, c.Nulls, m.Rows)
+		}
+	}
+	return nil
+}
+
+func isSHA256(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
