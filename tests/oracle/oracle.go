@@ -219,3 +219,23 @@ func Text(v any) string {
 		return fmt.Sprint(t)
 	}
 }
+
+// Holds says whether the ledger has this very record at its position.
+func (l *Ledger) Holds(r Record) bool {
+	got, ok := l.records[r.Topic][r.Partition][r.Offset]
+	return ok && bytes.Equal(got.Value, r.Value)
+}
+
+// Extends says whether the ledger holds every record of the other one.
+func (l *Ledger) Extends(o *Ledger) bool {
+	for _, partitions := range o.records {
+		for _, records := range partitions {
+			for _, r := range records {
+				if !l.Holds(r) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
