@@ -49,7 +49,7 @@ func (s *Store) Get(ctx context.Context, key string, offset, length int64) (io.R
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &objectReader{Reader: io.NewSectionReader(f, offset, n), ctx: ctx.Err, file: f}, nil
+	return &objectReader{Reader: io.NewSectionReader(f, offset, n), file: f}, nil
 }
 
 // Head is objectstore.Store's.
@@ -132,18 +132,10 @@ func objectError(verb, key string, err error) error {
 	return fmt.Errorf("%s %q: %w", verb, key, err)
 }
 
-// objectReader reads part of an object until its caller's context ends.
+// objectReader reads part of an object.
 type objectReader struct {
 	io.Reader
-	ctx  func() error
 	file *os.File
-}
-
-func (r *objectReader) Read(p []byte) (int, error) {
-	if err := r.ctx(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(p)
 }
 
 func (r *objectReader) Close() error { return r.file.Close() }
