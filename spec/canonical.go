@@ -1,0 +1,125 @@
+package spec
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+)
+
+// canonicalJSON writes a checked tree as JSON: fields by name, without nulls. With hide, Kafka properties that may be
+// secrets lose their values.
+func canonicalJSON(root *node, hide bool) []byte {
+	var b bytes.Buffer
+	writeJSON(&b, root, "", hide)
+	return b.Bytes()
+}
+
+func writeJSON(b *bytes.Buffer, n *node, path string, hide bool) {
+	switch n.kind {
+	case kindNull:
+		b.WriteString("null")
+	case kindBool:
+		b.WriteString(n.text)
+	case kindNumber:
+		// YAML knows numbers that JSON does not, such as 0x10 and .inf. Only fields without effect can hold them.
+		if json.Valid([]byte(n.text)) {
+			b.WriteString(n.text)
+		} else {
+			writeText(b, n.text)
+		}
+	case kindString:
+		writeText(b, n.text)
+	case kindList:
+		b.WriteByte('[')
+		for i, item := range n.list {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, item, path+"[]", hide)
+		}
+		b.WriteByte(']')
+	case kindMap:
+		writeObject(b, n, path, hide)
+	}
+}
+
+func writeObject(b *bytes.Buffer, n *node, path string, hide bool) {
+	entries := slices.Clone(n.entries)
+	slices.SortFunc(entries, func(x, y entry) int { return cmp.Compare(x.key, y.key) })
+	b.WriteByte('{')
+	first := true
+	for _, e := range entries {
+		if e.value.kind == kindNull {
+			continue
+		}
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		writeText(b, e.key)
+		b.WriteByte(':')
+		if hide && path == ".spec.ioConfig.consumerProperties" && !slices.Contains(shownProperties, e.key) {
+			writeText(b, hiddenValue)
+			continue
+		}
+		writeJSON(b, e.value, path+"."+e.key, hide)
+	}
+	b.WriteByte('}')
+}
+
+func writeText(b *bytes.Buffer, s string) {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s)       // neither a string nor a bytes.Buffer can fail
+	b.Truncate(b.Len() - 1) // the encoder's line feed
+}
+
+// Redacted returns the canonical JSON with every Kafka property hidden that may be a secret: what people are shown.
+func (s Supervisor) Redacted() []byte {
+	return redactCanonical(s.Canonical)
+}
+
+// RedactedSpec is Redacted for a canonical spec that has not been parsed, such as an older version in the catalog.
+func RedactedSpec(canonical []byte) ([]byte, error) {
+	root, problems := readTree(canonical)
+	if root == nil || len(problems) > 0 {
+		return nil, fmt.Errorf("show a spec without its secrets: %w", problems)
+	}
+	return canonicalJSON(root, true), nil
+}
+
+func redactCanonical(canonical []byte) []byte {
+	out, err := RedactedSpec(canonical)
+	if err != nil {
+		return []byte(`{}`) // a Supervisor that Parse did not make: nothing is shown rather than a secret
+	}
+	return out
+}
+
+// String names the supervisor, its datasource and its topics, and no secret.
+func (s Supervisor) String() string {
+	return fmt.Sprintf("supervisor %s (datasource %s, %s)", s.ID, s.DataSchema.DataSource, s.IO.String())
+}
+
+// GoString keeps %#v from printing secrets.
+func (s Supervisor) GoString() string { return s.String() }
+
+// LogValue keeps secrets out of logs.
+func (s Supervisor) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// String names the topics, and no secret.
+func (c IOConfig) String() string {
+	if c.TopicPattern != "" {
+		return "topics like " + c.TopicPattern
+	}
+	return "topic " + c.Topic
+}
+
+// GoString keeps %#v from printing secrets.
+func (c IOConfig) GoString() string { return c.String() }
+
+// LogValue keeps secrets out of logs.
+func (c IOConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }

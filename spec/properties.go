@@ -1,0 +1,134 @@
+package spec
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// KafkaProperties returns what is known of ioConfig.consumerProperties; Path is the property's name. Properties that
+// are not listed are refused: a misspelt one must not be without effect.
+func KafkaProperties() []Field {
+	fields := []Field{
+		{"bootstrap.servers", KindText, Used, "the server's own brokers", "host:port, separated by commas"},
+		{"isolation.level", KindText, Used, "read_committed", "must be `read_committed`: what an aborted transaction wrote " +
+			"is never read"},
+		{"group.id", KindText, Used, "drumlin.<id>", "group that the committed offsets are told to, as advice"},
+		{"client.id", KindText, Used, "drumlin", "name of the client in the broker's logs"},
+		{"client.rack", KindText, Used, "", "rack of the client"},
+		{"security.protocol", KindText, Used, "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"},
+		{"sasl.mechanism", KindText, Used, "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+		{"sasl.jaas.config", KindText, Used, "", "a login module with username=\"…\" and password=\"…\""},
+		{"druid.dynamic.config.provider", KindAny, Refused, "", "give the property itself"},
+	}
+	for _, name := range strings.Fields(kafkaPropertiesWithoutEffect) {
+		fields = append(fields, Field{Path: name, Kind: KindText, Class: Ignored, Note: "the client decides"})
+	}
+	for _, name := range strings.Fields(kafkaPropertiesRefused) {
+		fields = append(fields, Field{Path: name, Kind: KindText, Class: Refused, Note: "not supported"})
+	}
+	return fields
+}
+
+// Java's classes, and numbers that tune the Java client.
+const kafkaPropertiesWithoutEffect = `key.deserializer value.deserializer auto.offset.reset enable.auto.commit
+auto.commit.interval.ms allow.auto.create.topics auto.include.jmx.reporter check.crcs client.dns.lookup
+connections.max.idle.ms default.api.timeout.ms exclude.internal.topics enable.metrics.push fetch.max.bytes
+fetch.max.wait.ms fetch.min.bytes group.instance.id group.protocol heartbeat.interval.ms max.partition.fetch.bytes
+max.poll.interval.ms max.poll.records metadata.max.age.ms metadata.recovery.strategy metric.reporters
+metrics.num.samples metrics.recording.level metrics.sample.window.ms partition.assignment.strategy
+receive.buffer.bytes reconnect.backoff.max.ms reconnect.backoff.ms request.timeout.ms retry.backoff.max.ms
+retry.backoff.ms send.buffer.bytes session.timeout.ms socket.connection.setup.timeout.max.ms
+socket.connection.setup.timeout.ms`
+
+// Without these a connection would be less safe than the user asked for, or not made at all.
+const kafkaPropertiesRefused = `interceptor.classes sasl.client.callback.handler.class sasl.kerberos.service.name
+sasl.login.callback.handler.class sasl.login.class sasl.oauthbearer.token.endpoint.url security.providers
+ssl.cipher.suites ssl.enabled.protocols ssl.endpoint.identification.algorithm ssl.engine.factory.class
+ssl.key.password ssl.keymanager.algorithm ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location
+ssl.keystore.password ssl.keystore.type ssl.protocol ssl.provider ssl.secure.random.implementation
+ssl.trustmanager.algorithm ssl.truststore.certificates ssl.truststore.location ssl.truststore.password
+ssl.truststore.type`
+
+// shownProperties are those whose values are no secrets. All others are hidden wherever a spec is shown.
+var shownProperties = []string{
+	"bootstrap.servers", "isolation.level", "group.id", "client.id", "client.rack", "security.protocol", "sasl.mechanism",
+}
+
+const hiddenValue = "<hidden>"
+
+// kafkaProperties reads consumerProperties. Messages never hold a value.
+func (b *builder) kafkaProperties(o object) map[string]string {
+	n := o.node.get("consumerProperties")
+	if n == nil || n.kind != kindMap {
+		return map[string]string{}
+	}
+	known := KafkaProperties()
+	names := make([]string, len(known))
+	for i, f := range known {
+		names[i] = f.Path
+	}
+	out := make(map[string]string, len(n.entries))
+	for _, e := range n.entries {
+		path := o.shownPath("consumerProperties") + "." + e.key
+		i := slices.Index(names, e.key)
+		switch {
+		case i < 0:
+			b.problem(path, "unknown Kafka property"+didYouMean(nearest(e.key, names)))
+		case known[i].Class == Refused:
+			if !e.value.saysNothing() {
+				b.problem(path, "refused: "+known[i].Note)
+			}
+		case e.value.kind == kindNull:
+		case e.value.kind == kindList || e.value.kind == kindMap:
+			b.problem(path, "must be a text")
+		default:
+			if known[i].Class == Ignored {
+				b.warn(path, known[i].Note)
+			}
+			e.value.kind = kindString
+			out[e.key] = e.value.text
+		}
+	}
+	b.checkKafkaProperties(o.shownPath("consumerProperties"), out)
+	return out
+}
+
+func (b *builder) checkKafkaProperties(path string, p map[string]string) {
+	if v, ok := p["isolation.level"]; ok && v != "read_committed" {
+		b.problem(path+".isolation.level", "must be read_committed: with anything else, records of aborted transactions "+
+			"would be counted")
+	}
+	if v, ok := p["bootstrap.servers"]; ok {
+		for broker := range strings.SplitSeq(v, ",") {
+			host, port, err := net.SplitHostPort(strings.TrimSpace(broker))
+			number, portErr := strconv.Atoi(port)
+			if err != nil || host == "" || portErr != nil || number < 1 || number > 65535 {
+				b.problem(path+".bootstrap.servers", "must be host:port, separated by commas")
+				break
+			}
+		}
+	}
+	protocol := p["security.protocol"]
+	if _, ok := p["security.protocol"]; ok &&
+		!slices.Contains([]string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}, protocol) {
+		b.problem(path+".security.protocol", "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+	}
+	sasl := strings.HasPrefix(protocol, "SASL_")
+	for _, name := range []string{"sasl.mechanism", "sasl.jaas.config"} {
+		if _, given := p[name]; given != sasl {
+			b.problem(path+"."+name, "must be given if, and only if, security.protocol is SASL_PLAINTEXT or SASL_SSL")
+		}
+	}
+	if v, ok := p["sasl.mechanism"]; ok && !slices.Contains([]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, v) {
+		b.problem(path+".sasl.mechanism", "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	}
+}
+
+func didYouMean(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "; did you mean " + name + "?"
+}
