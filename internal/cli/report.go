@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"drumlin/api/client"
+	"drumlin/internal/table"
+)
+
+// The exit codes.
+const (
+	ExitDone        = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitUnreachable = 3
+	ExitInterrupted = 130
+)
+
+// Report prints a command's error, with what to do about it, and returns the process's exit code.
+func Report(stderr io.Writer, err error) int {
+	if err == nil {
+		return ExitDone
+	}
+	var unreachable *client.Unreachable
+	var usage *usageError
+	message, code := err.Error(), ExitFailed
+	switch {
+	case errors.Is(err, context.Canceled):
+		message, code = "interrupted", ExitInterrupted
+	case errors.As(err, &unreachable):
+		message += "\nhint: is `drumlin dev` running? Another server is chosen with --server or " + serverVariable
+		code = ExitUnreachable
+	case errors.As(err, &usage):
+		message += "\nhint: add --help to the command to see how it is used"
+		code = ExitUsage
+	}
+	for i, line := range strings.Split(message, "\n") {
+		if i == 0 {
+			line = "drumlin: " + line
+		}
+		// Where even this cannot be written there is nobody left to tell; the exit code remains.
+		fmt.Fprintln(stderr, table.Safe(line)) //nolint:errcheck // see above
+	}
+	return code
+}
