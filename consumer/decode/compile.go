@@ -81,16 +81,16 @@ func (c *compiler) newSlot() int {
 }
 
 // fieldSteps returns the way to a listed field.
-func fieldSteps(f spec.FlattenField) ([]pathStep, error) {
+func fieldSteps(f spec.FlattenField) ([]spec.PathStep, error) {
 	switch f.Type {
 	case "root":
 		key := f.Expr
 		if key == "" {
 			key = f.Name
 		}
-		return []pathStep{{key: key}}, nil
+		return []spec.PathStep{{Name: key}}, nil
 	case "path":
-		steps, err := parsePath(f.Expr)
+		steps, err := spec.ParsePath(f.Expr)
 		if err != nil {
 			return nil, fmt.Errorf("flattenSpec field %q: %w", f.Name, err)
 		}

@@ -3,124 +3,87 @@ package decode
 import (
 	"fmt"
 	"strings"
+
+	"drumlin/spec"
 )
 
 // jodaPattern is a compiled pattern of Joda's DateTimeFormat, for reading.
 type jodaPattern struct {
 	tokens []jodaToken
+	// noYear: month and day alone are of the year 2000, a leap year; time alone is of 1970-01-01. As in Joda.
+	noYear bool
 }
 
-// jodaToken is a run of one letter, or a literal where letter is 0.
+// jodaToken is a run of one letter, or a literal.
 type jodaToken struct {
-	letter  byte
-	count   int
-	literal string
-	most    int // for numbers: how many digits at most
+	spec.TimePatternItem
+	most int // for numbers: how many digits at most
 }
 
 // jodaDigits gives the most digits of each letter that reads a number. Month and day of week read names where they are
 // written with three letters or more.
 func jodaDigits(letter byte) int {
 	switch letter {
-	case 'y', 'Y':
+	case 'y', 'Y', 'x':
 		return 9
 	case 'D':
 		return 3
-	case 'M', 'd', 'H', 'k', 'K', 'h', 'm', 's':
+	case 'M', 'd', 'w', 'H', 'k', 'K', 'h', 'm', 's':
 		return 2
+	case 'e':
+		return 1
 	default:
 		return 0
 	}
 }
 
 func parseJodaPattern(pattern string) (*jodaPattern, error) {
-	p := &jodaPattern{}
-	hasYear := false
-	for rest := pattern; rest != ""; {
-		c := rest[0]
-		switch {
-		case c == '\'':
-			literal, after, err := jodaLiteral(rest)
-			if err != nil {
-				return nil, fmt.Errorf("format %q: %w", pattern, err)
+	items, err := spec.ParseTimePattern(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("format %q is none of auto, iso, posix, millis, micro, nano and ruby, and no Joda pattern: %w",
+			pattern, err)
+	}
+	p := &jodaPattern{noYear: true}
+	for i, item := range items {
+		t := jodaToken{TimePatternItem: item, most: jodaDigits(item.Letter)}
+		if t.isYear() {
+			p.noYear = false
+			// A year leaves the digits that follow it at once to the next letter.
+			if i+1 < len(items) && (&jodaToken{TimePatternItem: items[i+1]}).numeric() {
+				t.most = t.Count
 			}
-			p.tokens = append(p.tokens, jodaToken{literal: literal})
-			rest = after
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
-			count := len(rest) - len(strings.TrimLeft(rest, string(c)))
-			if jodaDigits(c) == 0 && strings.IndexByte("aSZzE", c) < 0 {
-				return nil, fmt.Errorf("format %q: the letter %q is not supported; use auto, iso, posix, millis, micro, nano, "+
-					"ruby, or a Joda pattern of y, M, d, D, E, a, H, h, K, k, m, s, S, Z, z and 'quoted text'", pattern, c)
-			}
-			hasYear = hasYear || c == 'y' || c == 'Y'
-			p.tokens = append(p.tokens, jodaToken{letter: c, count: count})
-			rest = rest[count:]
-		default:
-			p.tokens = append(p.tokens, jodaToken{literal: rest[:1]})
-			rest = rest[1:]
 		}
+		p.tokens = append(p.tokens, t)
 	}
-	if !hasYear {
-		return nil, fmt.Errorf("format %q: a pattern needs a year (yyyy)", pattern)
-	}
-	p.limitDigits()
 	return p, nil
 }
 
-// jodaLiteral reads quoted text; two quotes stand for one, within quotes and outside.
-func jodaLiteral(rest string) (literal, after string, err error) {
-	if strings.HasPrefix(rest, "''") {
-		return "'", rest[2:], nil
-	}
-	var b strings.Builder
-	for i := 1; i < len(rest); i++ {
-		if rest[i] != '\'' {
-			b.WriteByte(rest[i])
-			continue
-		}
-		if i+1 < len(rest) && rest[i+1] == '\'' {
-			b.WriteByte('\'')
-			i++
-			continue
-		}
-		return b.String(), rest[i+1:], nil
-	}
-	return "", "", fmt.Errorf("the quote is not closed")
-}
+func (t *jodaToken) isYear() bool { return t.Letter == 'y' || t.Letter == 'Y' || t.Letter == 'x' }
 
 // numeric says whether the token reads digits.
 func (t *jodaToken) numeric() bool {
-	named := (t.letter == 'M') && t.count >= 3
-	return t.letter == 'S' || jodaDigits(t.letter) > 0 && !named
+	named := t.Letter == 'M' && t.Count >= 3
+	return t.Letter == 'S' || jodaDigits(t.Letter) > 0 && !named
 }
 
-// limitDigits keeps a year from taking the digits of what follows it at once.
-func (p *jodaPattern) limitDigits() {
-	for i := range p.tokens {
-		t := &p.tokens[i]
-		t.most = jodaDigits(t.letter)
-		if (t.letter == 'y' || t.letter == 'Y') && i+1 < len(p.tokens) && p.tokens[i+1].numeric() {
-			t.most = t.count
-		}
-	}
-}
-
-// jodaFields are what a text says.
+// jodaFields are what a text says. Of several ways to name a day the ordinal date counts before the week date, and that
+// before month and day.
 type jodaFields struct {
-	year           int64
-	month, day     int
-	dayOfYear      int // 0: not given
-	hour           int
-	halfHour       int // of 12, where halfDay counts; −1: not given
-	afternoon      bool
-	minute, second int
-	fractionMillis int64
-	offsetMillis   int64
+	year            int64
+	month, day      int // 0: not given
+	dayOfYear       int // 0: not given
+	week, dayOfWeek int // 0: not given
+	hour            int
+	halfHour        int // of 12, where a half day is meant; −1: not given
+	afternoon       bool
+	minute, second  int
+	fractionMillis  int64
+	offsetMillis    int64
 }
 
 func (p *jodaPattern) parse(text []byte) (millis int64, ok bool) {
 	r := isoReader{text: text}
-	f := jodaFields{month: 1, day: 1, halfHour: -1}
+	f := jodaFields{year: 1970, halfHour: -1}
 	for i := range p.tokens {
 		p.tokens[i].read(&r, &f)
 		if r.failed {
@@ -130,16 +93,12 @@ func (p *jodaPattern) parse(text []byte) (millis int64, ok bool) {
 	if len(r.text) > 0 {
 		return 0, false
 	}
-	return f.instant()
-}
-
-func (f *jodaFields) instant() (millis int64, ok bool) {
-	days := civilDays(f.year, f.month, f.day)
-	switch {
-	case f.dayOfYear > daysInYear(f.year) || f.day > daysInMonth(f.year, f.month):
+	if p.noYear && (f.month > 0 || f.day > 0) {
+		f.year = 2000
+	}
+	days, ok := f.days()
+	if !ok {
 		return 0, false
-	case f.dayOfYear > 0:
-		days = civilDays(f.year, 1, 1) + int64(f.dayOfYear) - 1
 	}
 	hour := f.hour
 	if f.halfHour >= 0 {
@@ -152,20 +111,34 @@ func (f *jodaFields) instant() (millis int64, ok bool) {
 	return instant(days, time+f.fractionMillis, f.offsetMillis)
 }
 
+func (f *jodaFields) days() (days int64, ok bool) {
+	switch {
+	case f.dayOfYear > 0:
+		return civilDays(f.year, 1, 1) + int64(f.dayOfYear) - 1, f.dayOfYear <= daysInYear(f.year)
+	case f.week > 0:
+		start := weekYearStart(f.year)
+		weeks := (weekYearStart(f.year+1) - start) / 7
+		return start + int64(f.week-1)*7 + int64(max(f.dayOfWeek, 1)-1), int64(f.week) <= weeks
+	default:
+		month, day := max(f.month, 1), max(f.day, 1)
+		return civilDays(f.year, month, day), day <= daysInMonth(f.year, month)
+	}
+}
+
 // read takes the token from the text.
 func (t *jodaToken) read(r *isoReader, f *jodaFields) {
-	switch t.letter {
+	switch t.Letter {
 	case 0:
-		for i := range len(t.literal) {
-			if !r.next(t.literal[i]) {
+		for i := range len(t.Literal) {
+			if !r.next(t.Literal[i]) {
 				r.failed = true
 				return
 			}
 		}
-	case 'y', 'Y':
+	case 'y', 'Y', 'x':
 		f.year = t.readYear(r)
 	case 'M':
-		if t.count >= 3 {
+		if t.Count >= 3 {
 			f.month = 1 + r.name(monthNames())
 			return
 		}
@@ -174,8 +147,12 @@ func (t *jodaToken) read(r *isoReader, f *jodaFields) {
 		f.day = r.number(1, t.most, 1, 31)
 	case 'D':
 		f.dayOfYear = r.number(1, t.most, 1, 366)
+	case 'w':
+		f.week = r.number(1, t.most, 1, 53)
+	case 'e':
+		f.dayOfWeek = r.number(1, t.most, 1, 7)
 	case 'E':
-		r.name(dayNames())
+		f.dayOfWeek = 1 + r.name(dayNames())
 	case 'Z', 'z':
 		f.offsetMillis = r.patternOffset()
 	default:
@@ -184,7 +161,7 @@ func (t *jodaToken) read(r *isoReader, f *jodaFields) {
 }
 
 func (t *jodaToken) readTime(r *isoReader, f *jodaFields) {
-	switch t.letter {
+	switch t.Letter {
 	case 'H':
 		f.hour = r.number(1, t.most, 0, 23)
 	case 'k':
@@ -200,7 +177,7 @@ func (t *jodaToken) readTime(r *isoReader, f *jodaFields) {
 	case 's':
 		f.second = r.number(1, t.most, 0, 59)
 	case 'S':
-		end := min(digits(r.text, 0), t.count)
+		end := min(digits(r.text, 0), t.Count)
 		part := isoReader{text: r.text[:end]}
 		f.fractionMillis = part.fraction(millisPerSecond)
 		r.failed = part.failed
@@ -212,7 +189,7 @@ func (t *jodaToken) readTime(r *isoReader, f *jodaFields) {
 // means the same for ever.
 func (t *jodaToken) readYear(r *isoReader) int64 {
 	const twoDigitYearsFrom = 70
-	if t.count == 2 && min(digits(r.text, 0), t.most) == 2 {
+	if t.Count == 2 && min(digits(r.text, 0), t.most) == 2 {
 		year := r.number(2, 2, 0, 99)
 		if year < twoDigitYearsFrom {
 			return int64(2000 + year)

@@ -7,7 +7,7 @@ import (
 
 func (s *scanner) literal(i int, word string) int {
 	if len(s.data)-i < len(word) || string(s.data[i:i+len(word)]) != word {
-		return s.fail(ReasonInvalidJSON, i, "expected %s, found %s", word, shorten(s.data[i:]))
+		return s.fail(ReasonMalformedJSON, i, "expected %s, found %s", word, shorten(s.data[i:]))
 	}
 	return i + len(word)
 }
@@ -26,7 +26,7 @@ func (s *scanner) number(i int) (end int, kind captureKind) {
 	case i == first:
 		return s.expected(i, "a digit"), 0
 	case s.data[first] == '0' && i > first+1:
-		return s.fail(ReasonInvalidJSON, start, "a number must not begin with a zero before other digits"), 0
+		return s.fail(ReasonMalformedJSON, start, "a number must not begin with a zero before other digits"), 0
 	}
 	kind = capInteger
 	if i < len(s.data) && s.data[i] == '.' {

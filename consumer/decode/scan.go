@@ -76,7 +76,7 @@ func (s *scanner) scan(data []byte, root *node) bool {
 		return false
 	}
 	if i = s.space(i); i != len(data) {
-		s.fail(ReasonInvalidJSON, i, "%s follows the JSON value", s.what(i))
+		s.fail(ReasonMalformedJSON, i, "%s follows the JSON value", s.what(i))
 		return false
 	}
 	if !open {
@@ -97,7 +97,7 @@ func (s *scanner) fail(reason string, at int, format string, args ...any) int {
 
 // expected fails because something else stands at i.
 func (s *scanner) expected(i int, what string) int {
-	return s.fail(ReasonInvalidJSON, i, "expected %s, found %s", what, s.what(i))
+	return s.fail(ReasonMalformedJSON, i, "expected %s, found %s", what, s.what(i))
 }
 
 // what describes the character at i.
@@ -112,7 +112,15 @@ func (s *scanner) what(i int) string {
 	return fmt.Sprintf("%q", r)
 }
 
+// space skips white space. Most often there is none.
 func (s *scanner) space(i int) int {
+	if i < len(s.data) && s.data[i] > ' ' {
+		return i
+	}
+	return s.spaces(i)
+}
+
+func (s *scanner) spaces(i int) int {
 	for i < len(s.data) {
 		switch s.data[i] {
 		case ' ', '\n', '\r', '\t':
@@ -138,7 +146,7 @@ func (s *scanner) value(i, depth int, n *node) int {
 		i, escaped = s.str(i + 1)
 	case '{', '[':
 		if depth == maxDepth {
-			return s.fail(ReasonTooDeep, i, "objects and arrays are nested deeper than %d", maxDepth)
+			return s.fail(ReasonNestingTooDeep, i, "objects and arrays are nested deeper than %d", maxDepth)
 		}
 		kind = capTree
 		i = s.tree(i+1, depth+1, n)
@@ -279,9 +287,7 @@ func (s *scanner) key(i int, t *keyTable, before int32) (end int, entry int32) {
 }
 
 func (s *scanner) colon(i int) int {
-	if i < len(s.data) && s.data[i] != ':' {
-		i = s.space(i)
-	}
+	i = s.space(i)
 	if i >= len(s.data) || s.data[i] != ':' {
 		return s.expected(i, "':'")
 	}

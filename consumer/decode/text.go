@@ -19,11 +19,14 @@ func (s *scanner) str(i int) (end int, escaped bool) {
 	for {
 		// Eight bytes at a time: the lowest top bit that is set marks the first quote, backslash or control character.
 		for i+8 <= len(data) {
-			w := binary.LittleEndian.Uint64(data[i:])
+			w := binary.LittleEndian.Uint64(data[i : i+8])
 			quote, slash := w^('"'*eachByte), w^('\\'*eachByte)
 			m := ((quote - eachByte) &^ quote) | ((slash - eachByte) &^ slash) | ((w - ' '*eachByte) &^ w)
 			if m &= topBits; m != 0 {
 				i += bits.TrailingZeros64(m) / 8
+				if data[i] == '"' {
+					return i + 1, escaped
+				}
 				break
 			}
 			i += 8

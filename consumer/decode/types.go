@@ -57,9 +57,9 @@ const (
 	ReasonEmptyRecord        = "empty_record"        // no bytes, or only white space
 	ReasonTooLarge           = "record_too_large"    // longer than the limit
 	ReasonInvalidUTF8        = "invalid_utf8"        // value, or a Kafka column that is read
-	ReasonInvalidJSON        = "invalid_json"        // not one JSON text
+	ReasonMalformedJSON      = "malformed_json"      // not one JSON text
 	ReasonNotAnObject        = "not_an_object"       // JSON, but the root is no object
-	ReasonTooDeep            = "nested_too_deep"     // more than 64 levels
+	ReasonNestingTooDeep     = "nesting_too_deep"    // more than 64 levels
 	ReasonDuplicateKey       = "duplicate_key"       // in the root, or in an object that a path steps through
 	ReasonLoneSurrogate      = "lone_surrogate"      // \ud800 to \udfff that is no pair
 	ReasonInvalidKafkaKey    = "invalid_kafka_key"   // the record's key does not have its format
