@@ -1,0 +1,6 @@
+package duckdb
+
+// macros returns the statements that define Druid's time functions.
+func macros() []string {
+	return nil
+}
