@@ -28,6 +28,8 @@ type Offset struct {
 	Facts        segment.Facts    `json:"facts"`
 	Counters     segment.Counters `json:"counters"`   // sums over the commits of this generation
 	CommitMillis int64            `json:"commitTime"` // wall clock of the last commit, for people only
+	// Record is the object that says the same beside the data (rule 14). The catalog sets it.
+	Record string `json:"record,omitempty"`
 }
 
 // Commit is one handoff: the key commit/{supervisor}/{topic}/{partition}/{generation}/{from}. Its record is written to
@@ -62,7 +64,7 @@ const (
 
 // Head is what a bucket's compacted state is (key head/{datasource}/{bucket}).
 type Head struct {
-	Manifest       string    `json:"manifest"` // object key; empty for a dropped head
+	Manifest       string    `json:"manifest"` // object key; a dropped head's manifest lists ranges and no segments
 	ManifestSHA256 string    `json:"manifestSha256"`
 	Absorbed       int64     `json:"absorbed"` // R: commits of the bucket with create_revision ≤ R are in the manifest
 	Plan           int64     `json:"plan"`     // number of the bucket's plan; 0: rows as ingested
@@ -82,13 +84,44 @@ type Manifest struct {
 	State       HeadState        `json:"state"`
 	// Settled segments have been compacted together: no identity occurs twice among them.
 	Settled []segment.Meta `json:"settled"`
-	// Adopted segments have been absorbed as they are: they count as tail, as if they were commits.
-	Adopted []segment.Meta `json:"adopted,omitempty"`
+	// Adopted segments have been absorbed as they are: they count as tail, as if they were commits, and keep their unit.
+	Adopted []TailSegment `json:"adopted,omitempty"`
+	// Rejects are the rejects segments of the absorbed commits that belong to these buckets.
+	Rejects []segment.Meta `json:"rejects,omitempty"`
+	// Deletions are the deletion vectors of settled and adopted segments, at most one each. They change only with the
+	// manifest.
+	Deletions []Deletion `json:"deletions,omitempty"`
+	// Sidecars are the further objects that the settled segments need, each with its bucket.
+	Sidecars []Sidecar `json:"sidecars,omitempty"`
 	// Absorbed are the offset ranges of every commit that the manifest absorbs, by position.
 	Absorbed []AbsorbedRange `json:"absorbed"`
 }
 
-// AbsorbedRange is one absorbed commit, as a rebuild needs it.
+// Deletion names the object that lists the dead rows of one segment.
+type Deletion struct {
+	Segment string `json:"segment"` // object key of the segment
+	Object  string `json:"object"`
+	Bytes   int64  `json:"bytes"`
+	SHA256  string `json:"sha256"`
+	Rows    int64  `json:"rows"` // dead rows
+}
+
+// Sidecar names an object that holds sorted identities of settled rows.
+type Sidecar struct {
+	Bucket segment.Bucket `json:"bucket"`
+	Object string         `json:"object"`
+	Bytes  int64          `json:"bytes"`
+	SHA256 string         `json:"sha256"`
+	Rows   int64          `json:"rows"`
+}
+
+// Floors are a datasource's floors in event time (key floor/{datasource}); 0: none. They only ever rise.
+type Floors struct {
+	RetentionMillis int64 `json:"retention"`
+	DedupMillis     int64 `json:"dedup"`
+}
+
+// AbsorbedRange is one absorbed commit, or several that follow each other, as a rebuild needs it.
 type AbsorbedRange struct {
 	Supervisor string `json:"supervisor"`
 	segment.OffsetRange

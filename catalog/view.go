@@ -24,21 +24,23 @@ type DatasourceView struct {
 }
 
 // BucketView is the live content of one bucket: Settled ∪ Tail. A dropped bucket has neither, and hides hot rows too.
+// Buckets that share a manifest (a coarser compaction) appear as one, whose Bucket spans them.
 type BucketView struct {
 	Bucket   segment.Bucket
-	Head     *Head          // nil: never compacted
-	Manifest *Manifest      // nil where Head is nil or dropped
-	Settled  []segment.Meta // data segments compacted together; free of copies among themselves
-	Tail     []TailSegment  // data segments adopted as they are, or of commits past the head's absorbed revision
-	Rejects  []segment.Meta // rejects segments, in no order
-	Commits  []CommitRef    // every commit not yet absorbed by this bucket
+	Members  []segment.Bucket // the catalog's buckets that Bucket spans, ascending and adjacent; one or more
+	Head     *Head            // of the first member; nil: never compacted
+	Manifest *Manifest        // nil where Head is nil or dropped
+	Settled  []segment.Meta   // data segments compacted together; free of copies among themselves
+	Tail     []TailSegment    // data segments adopted as they are, or of commits past the head's absorbed revision
+	Rejects  []segment.Meta   // rejects segments, in no order
+	Commits  []CommitRef      // every commit not yet absorbed by this bucket
 }
 
 // TailSegment is a data segment that has not been compacted with the others of its bucket. No identity occurs twice
 // within one unit (the segments of one bucket with the same Unit): a commit removes the copies of its own range.
 type TailSegment struct {
 	segment.Meta
-	Unit string
+	Unit string `json:"unit"`
 }
 
 // CommitRef names a live commit.
