@@ -108,27 +108,27 @@ func (a *Answer) Int(t testing.TB, column string) int64 {
 func (a *Answer) Offsets(t testing.TB, datasource string) oracle.Cut {
 	t.Helper()
 	var cut struct {
-		Datasources map[string]struct {
-			Partitions []struct {
-				Topic      string `json:"topic"`
-				Generation int32  `json:"generation"`
-				Partition  int32  `json:"partition"`
-				Offset     int64  `json:"offset"`
-			} `json:"partitions"`
+		Datasources map[string]map[string][]struct { // by datasource and supervisor
+			Topic      string `json:"topic"`
+			Generation int32  `json:"generation"`
+			Partition  int32  `json:"partition"`
+			Offset     int64  `json:"offset"`
 		} `json:"datasources"`
 	}
 	if err := json.Unmarshal(a.Cut, &cut); err != nil {
 		t.Fatalf("read the cut %q: %v", a.Cut, err)
 	}
 	out := oracle.Cut{}
-	for _, p := range cut.Datasources[datasource].Partitions {
-		if p.Generation != 0 {
-			t.Fatalf("the cut names generation %d of topic %s", p.Generation, p.Topic)
+	for _, partitions := range cut.Datasources[datasource] {
+		for _, p := range partitions {
+			if p.Generation != 0 {
+				t.Fatalf("the cut names generation %d of topic %s", p.Generation, p.Topic)
+			}
+			if out[p.Topic] == nil {
+				out[p.Topic] = map[int32]int64{}
+			}
+			out[p.Topic][p.Partition] = p.Offset
 		}
-		if out[p.Topic] == nil {
-			out[p.Topic] = map[int32]int64{}
-		}
-		out[p.Topic][p.Partition] = p.Offset
 	}
 	return out
 }
