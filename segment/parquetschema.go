@@ -11,7 +11,7 @@ import (
 
 // How files are laid out (docs/format/segment.md). Changing any of these changes the bytes of equal rows.
 const (
-	// RowGroupRows is the number of rows of every row group but the last: 60 of DuckDB's vectors.
+	// RowGroupRows is the most rows of a row group: 60 of DuckDB's vectors.
 	RowGroupRows = 122_880
 
 	formatVersion      = "1"

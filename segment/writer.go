@@ -35,7 +35,6 @@ type Writer struct {
 	file    *file.Writer
 	columns []columnStats
 	rows    int64
-	partial bool // a row group smaller than RowGroupRows has been written: it must be the last
 	err     error
 }
 
@@ -63,8 +62,8 @@ func NewWriter(out io.Writer, o WriterOptions) (*Writer, error) {
 	return w, f.AppendKeyValueMetadata(formatVersionKey, formatVersion)
 }
 
-// Write appends the batch as row groups of RowGroupRows rows. Only the last call may leave a smaller one, since equal
-// rows must give equal bytes whatever the calls. The caller keeps its reference. After an error only Abort is left.
+// Write appends the batch, of 1 to RowGroupRows rows, as one row group. Where row groups end is part of the bytes: it must
+// depend on the rows alone. The caller keeps its reference. After an error only Abort is left.
 func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
 	if w.err == nil {
 		w.err = w.write(ctx, rec)
@@ -76,18 +75,11 @@ func (w *Writer) write(ctx context.Context, rec arrow.RecordBatch) error {
 	if !sameLayout(w.schema, rec.Schema()) {
 		return fmt.Errorf("write segment: the batch has columns %v, the file %v", rec.Schema(), w.schema)
 	}
-	for from := int64(0); from < rec.NumRows(); from += RowGroupRows {
-		if w.partial {
-			return errors.New("write segment: rows after a row group that was not full")
-		}
-		to := min(from+RowGroupRows, rec.NumRows())
-		w.partial = to-from < RowGroupRows
-		part := rec.NewSlice(from, to)
-		err := w.writeRowGroup(ctx, part)
-		part.Release()
-		if err != nil {
-			return fmt.Errorf("write segment: %w", err)
-		}
+	if rec.NumRows() < 1 || rec.NumRows() > RowGroupRows {
+		return fmt.Errorf("write segment: a row group of %d rows: it must have 1 to %d", rec.NumRows(), RowGroupRows)
+	}
+	if err := w.writeRowGroup(ctx, rec); err != nil {
+		return fmt.Errorf("write segment: %w", err)
 	}
 	return nil
 }
