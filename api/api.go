@@ -120,7 +120,7 @@ func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
 	for _, r := range list {
-		mux.Handle(r.method+" "+r.path, limitBodyTime(r.handler))
+		mux.Handle(r.method+" "+r.path, limitBodyTime(bodyReadTimeout, r.handler))
 		methods[r.path] = append(methods[r.path], r.method)
 		if !strings.HasSuffix(r.path, "{$}") {
 			s.paths = append(s.paths, r.method+" "+r.path)
@@ -135,10 +135,10 @@ func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
 
 // limitBodyTime bounds the time in which a body arrives, and lifts the bound once it has: the connection's reader
 // would otherwise end a long query with it.
-func limitBodyTime(next http.HandlerFunc) http.Handler {
+func limitBodyTime(timeout time.Duration, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
-			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
+			r.Body = &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout}
 		}
 		next(w, r)
 	})

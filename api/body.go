@@ -11,6 +11,7 @@ import (
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	timeout time.Duration
 	started bool
 	ended   bool
 }
@@ -18,7 +19,7 @@ type timedBody struct {
 func (b *timedBody) Read(p []byte) (int, error) {
 	if !b.started {
 		b.started = true
-		if err := b.setDeadline(time.Now().Add(bodyReadTimeout)); err != nil {
+		if err := b.setDeadline(time.Now().Add(b.timeout)); err != nil {
 			return 0, err
 		}
 	}
