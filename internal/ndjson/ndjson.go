@@ -1,0 +1,146 @@
+package ndjson
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// MaxLineBytes is the length of the longest line that is read, without its end.
+const MaxLineBytes = 64 << 20
+
+const bufferBytes = 256 << 10
+
+// ErrLineTooLong is within the error of Next for a line longer than MaxLineBytes.
+var ErrLineTooLong = errors.New("the line is too long")
+
+// Reader gives the lines of one input. It is for one goroutine.
+type Reader struct {
+	name   string
+	source *counter
+	size   int64
+	file   *os.File // nil: not ours to close
+	lines  *bufio.Reader
+	long   []byte // a line that does not fit in the buffer of lines
+	number int64
+	blank  int64
+	err    error // what every further Next returns
+}
+
+// Open opens the file at path, or standard input, which the caller passes, for "-". Gzip is recognised by its first bytes.
+// The caller closes the Reader.
+func Open(path string, stdin io.Reader) (*Reader, error) {
+	if path == "-" {
+		return newReader("standard input", stdin, -1, nil)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read records: %w", err)
+	}
+	size := int64(-1)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	r, err := newReader(path, f, size, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return r, nil
+}
+
+func newReader(name string, source io.Reader, size int64, file *os.File) (*Reader, error) {
+	r := &Reader{name: name, source: &counter{r: source}, size: size, file: file}
+	r.lines = bufio.NewReaderSize(r.source, bufferBytes)
+	head, err := r.lines.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read records from %s: %w", name, err)
+	}
+	if bytes.Equal(head, []byte{0x1f, 0x8b}) {
+		unzipped, err := gzip.NewReader(r.lines)
+		if err != nil {
+			return nil, fmt.Errorf("read records from %s, which begins like gzip: %w", name, err)
+		}
+		r.lines = bufio.NewReaderSize(unzipped, bufferBytes)
+	}
+	if mark, err := r.lines.Peek(3); err == nil && string(mark) == "\ufeff" {
+		if _, err := r.lines.Discard(len(mark)); err != nil {
+			return nil, fmt.Errorf("read records from %s: %w", name, err)
+		}
+	}
+	return r, nil
+}
+
+// Next returns the next line that is not blank, without its end, and its number from 1 on. The line holds until the next
+// call. The error is io.EOF after the last line; any other names the input and the line, and is final.
+func (r *Reader) Next() (line []byte, number int64, err error) {
+	for r.err == nil {
+		line, r.err = r.read()
+		if r.err != nil && !errors.Is(r.err, io.EOF) {
+			r.err = fmt.Errorf("read records from %s, line %d: %w", r.name, r.number+1, r.err)
+			break
+		}
+		if len(line) == 0 && r.err != nil {
+			break
+		}
+		r.number++
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		if len(line) > MaxLineBytes {
+			r.err = fmt.Errorf("read records from %s, line %d: %w", r.name, r.number, tooLong())
+			break
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			return line, r.number, nil
+		}
+		r.blank++
+	}
+	return nil, 0, r.err
+}
+
+// read returns the rest of the input up to a line's end, or all of it with io.EOF.
+func (r *Reader) read() ([]byte, error) {
+	part, err := r.lines.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return part, err
+	}
+	r.long = append(r.long[:0], part...)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if len(r.long) > MaxLineBytes+len("\r\n") {
+			return nil, tooLong()
+		}
+		part, err = r.lines.ReadSlice('\n')
+		r.long = append(r.long, part...)
+	}
+	return r.long, err
+}
+
+func tooLong() error { return fmt.Errorf("%w: more than %d bytes", ErrLineTooLong, MaxLineBytes) }
+
+// Blank is how many blank lines Next has skipped.
+func (r *Reader) Blank() int64 { return r.blank }
+
+// Progress says how many bytes of the input, as it is stored, have been read, and how many it has; −1: unknown.
+func (r *Reader) Progress() (read, size int64) { return r.source.n, r.size }
+
+// Close closes the file, where Open has opened one.
+func (r *Reader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}
+
+// counter counts what is read through it.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
