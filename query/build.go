@@ -1,0 +1,265 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"drumlin/duckdb"
+	"drumlin/query/cache"
+	"drumlin/segment"
+)
+
+// builder makes the views of one query: from a snapshot, through plans, to temporary views in a session.
+type builder struct {
+	snap     *snapshot
+	mentions []mention
+	internal map[string]string // table → name of its view
+	plans    map[string]*tablePlan
+	stats    Stats
+}
+
+func newBuilder(s *snapshot, a *admitted) *builder {
+	return &builder{snap: s, mentions: a.mentions, internal: map[string]string{}, plans: map[string]*tablePlan{}}
+}
+
+// plan decides what each table needs. The order of tables, and so the views' names, follow the tables' names.
+func (b *builder) plan(tables map[string]bool) error {
+	for i, table := range slices.Sorted(maps.Keys(tables)) {
+		b.internal[table] = fmt.Sprintf("%st%d", internalPrefix, i)
+		name, ok := strings.CutPrefix(table, datasourcePrefix)
+		if !ok {
+			continue
+		}
+		ds := b.snap.datasources[name]
+		in, err := ds.planInput()
+		if err != nil {
+			return err
+		}
+		for _, m := range b.mentions {
+			if m.table == table {
+				in.mentions = append(in.mentions, m.conditions)
+			}
+		}
+		p := planTable(in)
+		b.plans[table] = &p
+		b.stats.Segments += len(p.settled) + len(p.unsettled)
+		b.stats.PrunedSegments += p.pruned
+		b.stats.DedupRows += p.dedupRows
+	}
+	return nil
+}
+
+func (ds *datasourceSnapshot) planInput() (planInput, error) {
+	in := planInput{schema: ds.view.Schema, schemas: ds.view.Schemas}
+	for _, b := range ds.view.Buckets {
+		bucket := bucketInput{bucket: b.Bucket, dropped: b.Dropped(), settled: b.Settled}
+		for _, t := range b.Tail {
+			bucket.tail = append(bucket.tail, tailInput{t.Meta, t.Unit})
+		}
+		in.buckets = append(in.buckets, bucket)
+	}
+	chunk, err := chunkOf(ds.view)
+	if err != nil {
+		return in, err
+	}
+	for _, p := range ds.partitions {
+		if p.hot == nil {
+			continue
+		}
+		counts, err := hotBuckets(p.hot, chunk)
+		if err != nil {
+			return in, fmt.Errorf("partition %s: %w", partitionName(p.key), err)
+		}
+		for bucket, c := range counts {
+			in.hot = append(in.hot, hotCount{bucket, c.Rows})
+		}
+	}
+	return in, nil
+}
+
+// segments are all segments that any view reads.
+func (b *builder) segments() []segment.Meta {
+	var out []segment.Meta
+	for _, p := range b.plans {
+		out = append(append(append(out, p.settled...), p.unsettled...), p.narrow...)
+	}
+	if _, ok := b.internal["sys.rejects"]; ok {
+		for _, g := range coldRejects(b.snap) {
+			out = append(out, g.segments...)
+		}
+	}
+	return out
+}
+
+func (b *builder) makeViews(ctx context.Context, session *duckdb.Session, pins *cache.Pins) error {
+	for _, table := range slices.Sorted(maps.Keys(b.internal)) {
+		var err error
+		switch {
+		case b.plans[table] != nil:
+			err = b.datasourceView(ctx, session, pins, table)
+		case table == "sys.rejects":
+			err = b.rejectsView(ctx, session, pins)
+		default:
+			err = b.systemView(ctx, session, table)
+		}
+		if err != nil {
+			return fmt.Errorf("table %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+func pathsOf(pins *cache.Pins) func([]segment.Meta) []string {
+	return func(segments []segment.Meta) []string {
+		out := make([]string, len(segments))
+		for i, m := range segments {
+			out[i] = pins.Path(m.Object)
+		}
+		return out
+	}
+}
+
+func (b *builder) datasourceView(ctx context.Context, session *duckdb.Session, pins *cache.Pins, table string) error {
+	ds, plan := b.snap.datasources[strings.TrimPrefix(table, datasourcePrefix)], b.plans[table]
+	t := &tableSQL{name: b.internal[table], columns: userColumns(ds.view.Schema), paths: pathsOf(pins), plan: plan}
+	if plan.hotData {
+		var err error
+		if t.hotToken, err = session.AddScan(ds.hotScan()); err != nil {
+			return err
+		}
+	}
+	if plan.dedupRows > 0 {
+		t.position = newPositionCode(ds.sources(plan)).sql()
+		losers := t.name + "_losers"
+		if err := session.Exec(ctx, t.findLosers(losers)); err != nil {
+			return fmt.Errorf("find copies: %w", err)
+		}
+		n, err := countRows(ctx, session, losers)
+		if err != nil {
+			return fmt.Errorf("find copies: %w", err)
+		}
+		if n > 0 {
+			t.losers = losers
+		}
+		b.stats.Losers += n
+	}
+	return session.Exec(ctx, t.view())
+}
+
+func countRows(ctx context.Context, session *duckdb.Session, table string) (int64, error) {
+	r, err := session.Query(ctx, "SELECT count(*) FROM "+quoteName(table), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	if !r.Next() {
+		return 0, fmt.Errorf("count of %s gave no row", table)
+	}
+	n, ok := r.Int64(0, 0)
+	if !ok {
+		return 0, fmt.Errorf("count of %s gave no number", table)
+	}
+	return n, nil
+}
+
+// sources are the ranges of every row that may enter the comparison of positions.
+func (ds *datasourceSnapshot) sources(plan *tablePlan) []segment.OffsetRange {
+	var out []segment.OffsetRange
+	for _, segments := range [][]segment.Meta{plan.narrow, plan.unsettled} {
+		for _, m := range segments {
+			out = append(out, m.Sources...)
+		}
+	}
+	for _, p := range ds.partitions {
+		if p.hot != nil {
+			out = append(out, p.hot.OffsetRange)
+		}
+	}
+	return out
+}
+
+// hotScan lays all hot rows of the datasource out as one table: the user's columns, the identity and the position.
+func (ds *datasourceSnapshot) hotScan() duckdb.Scan {
+	columns := append(append(userColumns(ds.view.Schema), identityColumns...), positionColumns...)
+	scan := duckdb.Scan{Columns: scanColumns(columns)}
+	for _, p := range ds.partitions {
+		if p.hot != nil {
+			scan.Parts = append(scan.Parts, partsOf(columns, p.hot.Data, p.positionConstants())...)
+		}
+	}
+	return scan
+}
+
+func (p *partitionSnapshot) positionConstants() map[string]any {
+	return map[string]any{
+		segment.TopicColumn: p.key.Topic, segment.GenerationColumn: p.offset.Generation,
+		segment.PartitionColumn: p.key.Partition,
+	}
+}
+
+func scanColumns(columns []segment.Column) []duckdb.ScanColumn {
+	out := make([]duckdb.ScanColumn, len(columns))
+	for i, c := range columns {
+		out[i] = duckdb.ScanColumn{Name: c.Name, Type: c.Type}
+	}
+	return out
+}
+
+// partsOf groups batches by layout: batches of an older schema lack columns, which read as nulls.
+func partsOf(columns []segment.Column, batches []segment.HotBatch, constants map[string]any) []duckdb.ScanPart {
+	var parts []duckdb.ScanPart
+	var layout *arrow.Schema
+	for _, batch := range batches {
+		if s := batch.Record.Schema(); layout == nil || !(s == layout || s.Equal(layout)) {
+			layout = s
+			parts = append(parts, newPart(columns, s, constants))
+		}
+		p := &parts[len(parts)-1]
+		p.Records = append(p.Records, batch.Record)
+		p.Bounds = append(p.Bounds, duckdb.TimeBounds{
+			MinMicros: satMicros(batch.MinMillis), MaxMicros: satAdd(satMicros(batch.MaxMillis), 999),
+		})
+	}
+	return parts
+}
+
+func newPart(columns []segment.Column, layout *arrow.Schema, constants map[string]any) duckdb.ScanPart {
+	p := duckdb.ScanPart{Columns: make([]int, len(columns)), Constants: make([]any, len(columns))}
+	for i, c := range columns {
+		p.Columns[i] = -1
+		if at := layout.FieldIndices(c.Name); len(at) > 0 {
+			p.Columns[i] = at[0]
+		} else {
+			p.Constants[i] = constants[c.Name]
+		}
+	}
+	return p
+}
+
+func (b *builder) systemView(ctx context.Context, session *duckdb.Session, table string) error {
+	rows, err := systemRows(table, b.snap)
+	if err != nil {
+		return err
+	}
+	columns := systemTables[table]
+	scan, record, err := rowScan(columns, rows)
+	if err != nil {
+		return err
+	}
+	defer record.Release()
+	token, err := session.AddScan(scan)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = quoteName(c.name)
+	}
+	return session.Exec(ctx, fmt.Sprintf("CREATE TEMP VIEW %s AS SELECT %s FROM drumlin_scan(%d)",
+		quoteName(b.internal[table]), strings.Join(names, ", "), token))
+}

@@ -1,0 +1,291 @@
+package cache
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"drumlin/segment"
+)
+
+var (
+	// ErrCorrupt: the object's bytes are not those that its metadata names, also when fetched again.
+	ErrCorrupt = errors.New("object does not match its checksum")
+	// ErrTooBig: what one caller wants at once does not fit into the cache's budget.
+	ErrTooBig = errors.New("the segments of the query do not fit into the cache")
+)
+
+const (
+	suffix        = ".parquet"
+	partialSuffix = ".partial"
+	fetchesAtOnce = 8
+)
+
+// Getter reads objects, as an objectstore.Store does.
+type Getter interface {
+	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
+}
+
+// Options configure a cache.
+type Options struct {
+	Dir      string // made if it is absent; the cache owns every file in it
+	MaxBytes int64  // on disk; 0: no limit
+	Objects  Getter
+	Logger   *slog.Logger
+	Metrics  *Metrics // nil: none
+}
+
+// Cache is safe for concurrent use. Only one process may use a directory.
+type Cache struct {
+	dir      string
+	maxBytes int64
+	objects  Getter
+	log      *slog.Logger
+	metrics  *Metrics
+
+	mu      sync.Mutex
+	entries map[string]*entry // by checksum
+	used    *list.List        // of *entry that are on disk, the most recently used in front
+	bytes   int64             // on disk, or being fetched
+}
+
+type entry struct {
+	sha256   string
+	size     int64
+	pins     int
+	verified bool // in this process
+	element  *list.Element
+	// busy is open while somebody fetches or verifies; the others wait for it.
+	busy chan struct{}
+}
+
+// Open takes stock of the directory: leftovers of a crash go, whole files stay, unverified.
+func Open(o Options) (*Cache, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the segment cache: %w", err)
+	}
+	c := &Cache{
+		dir: dir, maxBytes: o.MaxBytes, objects: o.Objects, log: o.Logger, metrics: o.Metrics,
+		entries: map[string]*entry{}, used: list.New(),
+	}
+	if err := c.load(); err != nil {
+		return nil, fmt.Errorf("open the segment cache %s: %w", dir, err)
+	}
+	return c, nil
+}
+
+func (c *Cache) load() error {
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		sum, whole := strings.CutSuffix(f.Name(), suffix)
+		if !whole || !isSHA256(sum) || !f.Type().IsRegular() {
+			if err := os.RemoveAll(filepath.Join(c.dir, f.Name())); err != nil {
+				return err
+			}
+			continue
+		}
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
+		e := &entry{sha256: sum, size: info.Size()}
+		c.entries[sum] = e
+		e.element = c.used.PushFront(e)
+		c.bytes += e.size
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.evict()
+	return nil
+}
+
+// Dir is the absolute directory that holds the files.
+func (c *Cache) Dir() string { return c.dir }
+
+// Pins keep files in place until Release.
+type Pins struct {
+	cache   *Cache
+	entries []*entry
+	paths   map[string]string // by object key
+}
+
+// Path is the local file of a pinned segment.
+func (p *Pins) Path(object string) string { return p.paths[object] }
+
+// Release lets the files go. It may be called once.
+func (p *Pins) Release() {
+	c := p.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range p.entries {
+		e.pins--
+		if e.pins == 0 && e.element == nil && e.busy == nil { // its fetch has failed
+			delete(c.entries, e.sha256)
+		}
+	}
+	p.entries = nil
+	c.evict()
+}
+
+// Pin brings the segments to disk, verifies them and holds them there. The caller releases the pins. An object that is
+// not in the store fails with the store's error.
+func (c *Cache) Pin(ctx context.Context, segments []segment.Meta) (*Pins, error) {
+	p := &Pins{cache: c, paths: map[string]string{}}
+	want, err := c.reserve(p, segments)
+	if err != nil {
+		p.Release()
+		return nil, err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(fetchesAtOnce)
+	for i := range want {
+		e, m := p.entries[i], want[i]
+		group.Go(func() error { return c.ensure(ctx, e, m) })
+	}
+	if err := group.Wait(); err != nil {
+		p.Release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// reserve pins the entries before their files are there, so that nobody evicts them on arrival.
+func (c *Cache) reserve(p *Pins, segments []segment.Meta) ([]segment.Meta, error) {
+	var want []segment.Meta
+	var total int64
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[*entry]bool{}
+	for _, m := range segments {
+		if !isSHA256(m.SHA256) || m.Bytes < 0 {
+			return nil, fmt.Errorf("segment %s: its metadata names no checksum and size: %w", m.Object, ErrCorrupt)
+		}
+		p.paths[m.Object] = filepath.Join(c.dir, m.SHA256+suffix)
+		e := c.entries[m.SHA256]
+		if e == nil {
+			e = &entry{sha256: m.SHA256, size: m.Bytes}
+			c.entries[m.SHA256] = e
+		}
+		if seen[e] {
+			continue
+		}
+		seen[e] = true
+		e.pins++
+		p.entries = append(p.entries, e)
+		want = append(want, m)
+		total += m.Bytes
+	}
+	if c.maxBytes > 0 && total > c.maxBytes {
+		return nil, fmt.Errorf("%w: they take %d bytes of %d: ask for a shorter time, or give the cache more room",
+			ErrTooBig, total, c.maxBytes)
+	}
+	return want, nil
+}
+
+// ensure returns once the entry's file is there and verified. One caller works, the others wait; where that one
+// fails the next tries for itself.
+func (c *Cache) ensure(ctx context.Context, e *entry, m segment.Meta) error {
+	for {
+		c.mu.Lock()
+		if e.verified {
+			c.used.MoveToFront(e.element)
+			c.mu.Unlock()
+			c.metrics.hit()
+			return nil
+		}
+		busy := e.busy
+		if busy == nil {
+			e.busy = make(chan struct{})
+			onDisk := e.element != nil
+			c.mu.Unlock()
+			return c.work(ctx, e, m, onDisk)
+		}
+		c.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *Cache) work(ctx context.Context, e *entry, m segment.Meta, onDisk bool) error {
+	size, err := int64(0), error(nil)
+	if onDisk {
+		size, err = c.verify(e, m)
+	}
+	if !onDisk || errors.Is(err, ErrCorrupt) {
+		if err != nil {
+			c.log.Warn("a cached segment was damaged and is fetched again", "object", m.Object, "error", err)
+			c.metrics.corrupt()
+		}
+		size, err = c.fetch(ctx, m)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer close(e.busy)
+	defer func() { e.busy = nil }()
+	if err != nil {
+		return err
+	}
+	if e.element == nil {
+		e.element = c.used.PushFront(e)
+		c.bytes += size
+	} else {
+		c.used.MoveToFront(e.element)
+		c.bytes += size - e.size
+	}
+	e.size, e.verified = size, true
+	c.evict()
+	return nil
+}
+
+// evict removes files that nobody pins, the least recently used first, until the budget holds. The caller holds mu.
+func (c *Cache) evict() {
+	for at := c.used.Back(); at != nil && c.maxBytes > 0 && c.bytes > c.maxBytes; {
+		e, previous := at.Value.(*entry), at.Prev()
+		if e.pins == 0 && e.busy == nil {
+			if err := os.Remove(filepath.Join(c.dir, e.sha256+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				c.log.Error("a cached segment cannot be removed", "file", e.sha256+suffix, "error", err)
+			} else {
+				c.used.Remove(at)
+				c.bytes -= e.size
+				delete(c.entries, e.sha256)
+				c.metrics.evicted()
+			}
+		}
+		at = previous
+	}
+	c.metrics.size(c.bytes)
+}
+
+func isSHA256(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

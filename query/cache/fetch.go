@@ -1,0 +1,103 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"drumlin/segment"
+)
+
+// verify compares the file on disk with the segment's size and checksum.
+func (c *Cache) verify(e *entry, m segment.Meta) (int64, error) {
+	f, err := os.Open(filepath.Join(c.dir, e.sha256+suffix))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("segment %s: its cached file is gone: %w", m.Object, ErrCorrupt)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("verify segment %s: %w", m.Object, err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	if err != nil {
+		return 0, fmt.Errorf("verify segment %s: %w", m.Object, err)
+	}
+	return n, check(m, n, sum.Sum(nil))
+}
+
+func check(m segment.Meta, n int64, sum []byte) error {
+	if got := hex.EncodeToString(sum); n != m.Bytes || got != m.SHA256 {
+		return fmt.Errorf("segment %s: %d bytes with checksum %s, but %d bytes with %s are expected: %w",
+			m.Object, n, got, m.Bytes, m.SHA256, ErrCorrupt)
+	}
+	return nil
+}
+
+// fetch copies the object to disk. Damaged bytes are fetched once more, since they may have been damaged on the way.
+func (c *Cache) fetch(ctx context.Context, m segment.Meta) (int64, error) {
+	n, err := c.fetchOnce(ctx, m)
+	if errors.Is(err, ErrCorrupt) {
+		c.log.Warn("a fetched segment was damaged and is fetched again", "object", m.Object, "error", err)
+		c.metrics.corrupt()
+		n, err = c.fetchOnce(ctx, m)
+	}
+	return n, err
+}
+
+func (c *Cache) fetchOnce(ctx context.Context, m segment.Meta) (n int64, err error) {
+	body, err := c.objects.Get(ctx, m.Object, 0, -1)
+	if err != nil {
+		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+	}
+	defer body.Close()
+	f, err := os.CreateTemp(c.dir, "fetch-*"+partialSuffix)
+	if err != nil {
+		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, removeIfThere(f.Name()))
+		}
+	}()
+	n, err = copyChecked(f, body, m)
+	if closeErr := f.Close(); err == nil && closeErr != nil {
+		err = fmt.Errorf("fetch segment %s: %w", m.Object, closeErr)
+	}
+	if err != nil {
+		return 0, err
+	}
+	c.metrics.fetched(n)
+	if err := os.Rename(f.Name(), filepath.Join(c.dir, m.SHA256+suffix)); err != nil {
+		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+	}
+	return n, nil
+}
+
+// copyChecked reads one byte more than expected at most, so that an object that is too long is seen and not stored.
+func copyChecked(f *os.File, body io.Reader, m segment.Meta) (int64, error) {
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, m.Bytes+1))
+	if err != nil {
+		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+	}
+	if err := check(m, n, sum.Sum(nil)); err != nil {
+		return 0, err
+	}
+	if err := f.Chmod(0o444); err != nil {
+		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+	}
+	return n, nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

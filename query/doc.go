@@ -1,0 +1,16 @@
+// Package query answers one SELECT exactly: over the cold rows of one catalog view and the hot rows that partition
+// owners hold from the committed offsets of that same view on. The two together are the cut, and it is returned with
+// the answer.
+//
+// A query passes through these steps, each in its own files: the gate (gate, functions) admits one SELECT over known
+// tables and reviewed functions, by DuckDB's syntax tree; the snapshot takes one view and asks the owners for hot rows;
+// the plan, a pure function (bounds, prune, plan), chooses buckets, segments and batches; the cache brings segments to
+// local disk and verifies them; the views (views, dedup, sys…) put one temporary view under each table name; DuckDB
+// runs the statement.
+//
+// Invariants: all tables of one answer are read at one cut. A segment reaches DuckDB only with its checksum verified. A
+// row counts once per identity: in buckets of more than one unit the copies with a higher position are removed, and
+// pruning never hides a possible winner from that decision. What cannot be read is an error, never a smaller answer.
+//
+// The package never writes to the catalog or to the object store, and never reads Kafka.
+package query

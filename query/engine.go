@@ -1,0 +1,211 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"drumlin/catalog"
+	"drumlin/duckdb"
+	"drumlin/objectstore"
+	"drumlin/query/cache"
+)
+
+// maxPlans bounds how often one query is planned anew because an object was gone.
+const maxPlans = 3
+
+// Engine answers queries. It is safe for concurrent use.
+type Engine struct {
+	options   Options
+	cache     *cache.Cache
+	snapshots snapshots
+	metrics   *metrics
+	log       *slog.Logger
+	slots     chan struct{}
+
+	mu       sync.Mutex
+	db       *duckdb.DB
+	lastSeen int64 // newest revision that an answer of this process has had
+	closing  sync.WaitGroup
+	closeErr error // of databases that were given up
+}
+
+// New opens the cache and the database. The caller closes the engine after its last answer.
+func New(o Options) (*Engine, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	var cacheMetrics *cache.Metrics
+	if o.Registerer != nil {
+		cacheMetrics = cache.NewMetrics(o.Registerer)
+	}
+	segments, err := cache.Open(cache.Options{
+		Dir: o.CacheDir, MaxBytes: o.MaxCacheBytes, Objects: o.Objects, Logger: o.Logger, Metrics: cacheMetrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.DuckDB.AllowedDirs = []string{segments.Dir()}
+	db, err := duckdb.Open(o.DuckDB)
+	if err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	return &Engine{
+		options: o, cache: segments, snapshots: snapshots{catalog: o.Catalog, hot: o.Hot, budget: o.HotBudget},
+		metrics: newMetrics(o.Registerer), log: o.Logger, slots: make(chan struct{}, o.MaxConcurrent), db: db,
+	}, nil
+}
+
+// Close closes the database once every answer has been closed.
+func (e *Engine) Close() error {
+	err := e.database().Close()
+	e.closing.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return errors.Join(err, e.closeErr)
+}
+
+func (e *Engine) database() *duckdb.DB {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.db
+}
+
+// Query runs one SELECT. Every error is an *Error. The caller closes the answer.
+func (e *Engine) Query(ctx context.Context, r Request) (*Answer, error) {
+	start := time.Now()
+	e.metrics.begin()
+	a, err := e.limited(ctx, r)
+	e.metrics.end(start, a, err)
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// limited waits for the query's turn and runs it within its time.
+func (e *Engine) limited(ctx context.Context, r Request) (*Answer, *Error) {
+	if len(r.SQL) > e.options.MaxSQLBytes {
+		return nil, newError(Invalid, "send less text, or use parameters", "the query is longer than %d bytes", e.options.MaxSQLBytes)
+	}
+	parameters, err := parameterValues(r.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.options.settings(r.Context)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-e.slots }()
+	return e.retried(ctx, &run{engine: e, sql: r.SQL, parameters: parameters, settings: s})
+}
+
+func (e *Engine) enter(ctx context.Context) *Error {
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	turn := time.NewTimer(e.options.QueueTimeout)
+	defer turn.Stop()
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	case <-turn.C:
+		return newError(LimitExceeded, "try again later", "%d queries run already, and none ended within %s",
+			e.options.MaxConcurrent, e.options.QueueTimeout)
+	case <-ctx.Done():
+		return contextError(ctx)
+	}
+}
+
+// retried runs the query again where that can help: at a fresh view when an object is gone, and once on a new database
+// when the old one has declared itself invalid.
+func (e *Engine) retried(ctx context.Context, q *run) (*Answer, *Error) {
+	reopened := false
+	for plans := 1; ; plans++ {
+		q.db = e.database()
+		a, err := q.once(ctx)
+		switch {
+		case err == nil:
+			e.seen(a.Cut.Revision)
+			return a, nil
+		case ctx.Err() != nil && err.Kind != Timeout && err.Kind != Canceled:
+			return nil, contextError(ctx)
+		case errors.Is(err, duckdb.ErrFatal) && !reopened:
+			reopened = true
+			if openErr := e.reopen(q.db); openErr != nil {
+				return nil, wrapError(Internal, openErr, "open the database again")
+			}
+		case errors.Is(err, objectstore.ErrNotFound) && plans < maxPlans:
+			e.metrics.replan()
+			q.fresh = true
+		default:
+			return nil, err
+		}
+	}
+}
+
+func (e *Engine) seen(revision int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lastSeen = max(e.lastSeen, revision)
+}
+
+// reopen replaces the broken database, which is closed in the background once its sessions are.
+func (e *Engine) reopen(broken *duckdb.DB) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.db != broken {
+		return nil
+	}
+	e.log.Error("the database has declared itself invalid and is opened again")
+	e.metrics.reopen()
+	db, err := duckdb.Open(e.options.DuckDB)
+	if err != nil {
+		return err
+	}
+	e.db = db
+	e.closing.Go(func() {
+		err := broken.Close()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.closeErr = errors.Join(e.closeErr, err)
+	})
+	return nil
+}
+
+// startView is a view that is no older than what this process has shown before and than the request asks for.
+func (e *Engine) startView(ctx context.Context, s settings, fresh bool) (*catalog.View, *Error) {
+	e.mu.Lock()
+	atLeast := max(e.lastSeen, s.revision)
+	e.mu.Unlock()
+	waiting, cancel := context.WithTimeout(ctx, e.options.HotBudget)
+	defer cancel()
+	var view *catalog.View
+	var err error
+	if fresh {
+		view, err = e.options.Catalog.Refresh(waiting)
+	} else {
+		view = e.options.Catalog.View()
+	}
+	if err == nil && view.Revision < atLeast {
+		view, err = e.options.Catalog.WaitRevision(waiting, atLeast)
+	}
+	switch {
+	case err == nil:
+		return view, nil
+	case ctx.Err() != nil:
+		return nil, contextError(ctx)
+	}
+	return nil, wrapError(Unavailable, err, "read the catalog")
+}

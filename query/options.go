@@ -1,0 +1,63 @@
+package query
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"drumlin/duckdb"
+	"drumlin/query/cache"
+)
+
+// Options configure an engine. Zero limits take the defaults named beside them.
+type Options struct {
+	Catalog Catalog
+	Hot     HotSource
+	Objects cache.Getter
+	// CacheDir holds verified segments; the engine owns it. MaxCacheBytes bounds it; 0: no limit.
+	CacheDir      string
+	MaxCacheBytes int64
+	// DuckDB are the limits of the database that the engine opens. Its AllowedDirs are set by the engine.
+	DuckDB duckdb.Options
+
+	MaxConcurrent  int           // queries at once: twice the processors
+	QueueTimeout   time.Duration // how long a query waits for its turn: 5 s
+	DefaultTimeout time.Duration // of a query that names none: 60 s
+	MaxTimeout     time.Duration // of any query, also of those that ask for none: 10 min
+	HotBudget      time.Duration // how long owners of partitions are waited for: 5 s
+	MaxSQLBytes    int           // length of a statement: 1 MiB
+
+	Logger     *slog.Logger          // nil: no log
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Catalog == nil || o.Hot == nil || o.Objects == nil || o.CacheDir == "" {
+		return o, errors.New("query: Catalog, Hot, Objects and CacheDir must be given")
+	}
+	if o.MaxConcurrent <= 0 {
+		o.MaxConcurrent = 2 * runtime.GOMAXPROCS(0)
+	}
+	if o.QueueTimeout <= 0 {
+		o.QueueTimeout = 5 * time.Second
+	}
+	if o.DefaultTimeout <= 0 {
+		o.DefaultTimeout = time.Minute
+	}
+	if o.MaxTimeout <= 0 {
+		o.MaxTimeout = 10 * time.Minute
+	}
+	if o.HotBudget <= 0 {
+		o.HotBudget = 5 * time.Second
+	}
+	if o.MaxSQLBytes <= 0 {
+		o.MaxSQLBytes = 1 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}

@@ -1,0 +1,227 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"drumlin/catalog"
+	"drumlin/duckdb"
+	"drumlin/objectstore"
+	"drumlin/query/cache"
+)
+
+// run is one query on its way through the engine. It is used by one goroutine.
+type run struct {
+	engine     *Engine
+	sql        string
+	parameters []any
+	settings   settings
+	db         *duckdb.DB
+	fresh      bool   // the next plan needs a view as new as now
+	tree       []node // of the statement; nil: not parsed yet
+}
+
+// once makes one plan at one cut and runs it.
+func (q *run) once(ctx context.Context) (*Answer, *Error) {
+	admission, view, err := q.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables := map[string]bool{}
+	for _, m := range admission.mentions {
+		tables[m.table] = true
+	}
+	pick := func(v *catalog.View) ([]string, *Error) { return picked(tables, v) }
+	snap, err := q.engine.snapshots.take(ctx, view, pick, q.settings.committed)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.release()
+	b := newBuilder(snap, admission)
+	if err := b.plan(tables); err != nil {
+		return nil, asError(err)
+	}
+	pins, pinErr := q.engine.cache.Pin(ctx, b.segments())
+	if pinErr != nil {
+		return nil, cacheError(ctx, pinErr)
+	}
+	defer pins.Release()
+	return q.execute(ctx, b, pins, admission)
+}
+
+// admit parses the statement, once, and checks it against a view. A name that is not known, and any look at the system
+// tables, is answered from a view as new as now.
+func (q *run) admit(ctx context.Context) (*admitted, *catalog.View, *Error) {
+	if q.tree == nil {
+		tree, err := q.parse(ctx, q.sql)
+		if err != nil {
+			return nil, nil, err
+		}
+		q.tree = tree
+	}
+	for fresh := q.fresh; ; fresh = true {
+		view, err := q.engine.startView(ctx, q.settings, fresh)
+		if err != nil {
+			return nil, nil, err
+		}
+		admission, err := admit(q.tree, tableNames{view}.resolve, q.parameters)
+		switch {
+		case err == nil && (fresh || !readsSystem(admission)):
+			return admission, view, nil
+		case err != nil && (fresh || err.Kind != NotFound):
+			return nil, nil, err
+		}
+	}
+}
+
+func readsSystem(a *admitted) bool {
+	for _, m := range a.mentions {
+		if !strings.HasPrefix(m.table, datasourcePrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *run) parse(ctx context.Context, sql string) ([]node, *Error) {
+	raw, err := q.db.SyntaxTree(ctx, sql)
+	if err != nil {
+		return nil, parseError(ctx, err)
+	}
+	tree, err := decodeTree(raw)
+	if err != nil {
+		return nil, asError(err)
+	}
+	return tree, nil
+}
+
+// execute makes the views and runs the statement over them. The answer owns the session.
+func (q *run) execute(ctx context.Context, b *builder, pins *cache.Pins, admission *admitted) (*Answer, *Error) {
+	session, err := q.db.Session(ctx)
+	if err != nil {
+		return nil, setupError(ctx, err)
+	}
+	a, queryErr := q.inSession(ctx, session, b, pins, admission)
+	if queryErr != nil {
+		if err := session.Close(); err != nil {
+			queryErr.Err = errors.Join(queryErr.Err, err)
+		}
+		return nil, queryErr
+	}
+	return a, nil
+}
+
+func (q *run) inSession(ctx context.Context, session *duckdb.Session, b *builder, pins *cache.Pins, admission *admitted) (*Answer, *Error) {
+	if err := b.makeViews(ctx, session, pins); err != nil {
+		return nil, setupError(ctx, err)
+	}
+	sql, err := q.internalSQL(ctx, b, admission)
+	if err != nil {
+		return nil, err
+	}
+	result, runErr := session.Query(ctx, sql, q.parameters)
+	if runErr != nil {
+		return nil, statementError(ctx, runErr)
+	}
+	return &Answer{
+		Columns: columnsOf(result), Cut: b.snap.cut(), Stats: b.stats, session: session, result: result, row: -1,
+		left: q.settings.outerLimit,
+	}, nil
+}
+
+// internalSQL is the statement over the views' own names, admitted once more in that form. An outer limit is appended
+// where the statement has none; reading stops at it in any case.
+func (q *run) internalSQL(ctx context.Context, b *builder, admission *admitted) (string, *Error) {
+	sql, err := rewrite(q.sql, admission, b.internal)
+	if err != nil {
+		return "", err
+	}
+	if q.settings.outerLimit >= 0 && !admission.hasLimit {
+		limited := withLimit(sql, strconv.FormatInt(q.settings.outerLimit, 10))
+		if q.check(ctx, limited, b) == nil {
+			return limited, nil
+		}
+	}
+	if sql == q.sql { // nothing was named: it has been admitted as it is
+		return sql, nil
+	}
+	return sql, q.check(ctx, sql, b)
+}
+
+func (q *run) check(ctx context.Context, sql string, b *builder) *Error {
+	tree, err := q.parse(ctx, sql)
+	if err != nil {
+		return err
+	}
+	_, err = admit(tree, onlyInternal(b.internal), q.parameters)
+	return err
+}
+
+// parseError is for a text that DuckDB's parser refuses.
+func parseError(ctx context.Context, err error) *Error {
+	var refused *duckdb.SQLError
+	if !errors.As(err, &refused) {
+		return setupError(ctx, err)
+	}
+	if strings.Contains(refused.Message, "Only SELECT") {
+		return newError(Forbidden, "send one SELECT", "only SELECT statements can be run")
+	}
+	e := newError(Invalid, "", "%s", refused.Message)
+	if refused.Position >= 0 {
+		e.Message += fmt.Sprintf(" (character %d)", refused.Position+1)
+	}
+	if strings.Contains(strings.ToLower(refused.Message), `at or near "to"`) {
+		e.Hint = "FLOOR(x TO HOUR) is not supported, write TIME_FLOOR(x, 'PT1H')"
+	}
+	e.Err = err
+	return e
+}
+
+// statementError is for a statement that was admitted, and was refused or failed while it ran.
+func statementError(ctx context.Context, err error) *Error {
+	var refused *duckdb.SQLError
+	if !errors.As(err, &refused) {
+		return setupError(ctx, err)
+	}
+	switch refused.Kind {
+	case duckdb.KindInternal, duckdb.KindIO, duckdb.KindPermission:
+		return wrapError(Internal, err, "run the query")
+	}
+	e := newError(Invalid, "", "%s", refused.Message)
+	e.Names, e.Err = refused.Candidates, err
+	return e
+}
+
+// setupError is for what no caller can be blamed for, unless time or memory ran out.
+func setupError(ctx context.Context, err error) *Error {
+	switch {
+	case errors.Is(err, duckdb.ErrInterrupted) && ctx.Err() != nil:
+		return contextError(ctx)
+	case errors.Is(err, duckdb.ErrOutOfMemory):
+		e := newError(OutOfMemory, "ask for less: a shorter time, fewer groups, a LIMIT", "the query needs more memory than it may use")
+		e.Err = err
+		return e
+	case ctx.Err() != nil:
+		return contextError(ctx)
+	}
+	return wrapError(Internal, err, "run the query")
+}
+
+func cacheError(ctx context.Context, err error) *Error {
+	switch {
+	case ctx.Err() != nil:
+		return contextError(ctx)
+	case errors.Is(err, cache.ErrTooBig):
+		e := newError(OutOfMemory, "", "%v", err)
+		e.Err = err
+		return e
+	case errors.Is(err, cache.ErrCorrupt):
+		return wrapError(Internal, err, "a segment is damaged in the object store")
+	case errors.Is(err, objectstore.ErrNotFound):
+		return wrapError(Unavailable, err, "a segment is not in the object store")
+	}
+	return wrapError(Unavailable, err, "read the object store")
+}

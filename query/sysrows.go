@@ -1,0 +1,178 @@
+package query
+
+import (
+	"encoding/json"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"drumlin/catalog"
+	"drumlin/segment"
+)
+
+func boolean(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func supervisorRows(v *catalog.View) [][]any {
+	var rows [][]any
+	for _, id := range slices.Sorted(maps.Keys(v.Supervisors)) {
+		s := v.Supervisors[id]
+		owned := 0
+		for _, p := range s.Partitions {
+			if p.Owner != nil {
+				owned++
+			}
+		}
+		state, healthy := "RUNNING", true
+		switch {
+		case s.Suspended:
+			state = "SUSPENDED"
+		case owned == 0:
+			state = "PENDING"
+		case owned < len(s.Partitions):
+			state, healthy = "UNHEALTHY_TASKS", false
+		}
+		rows = append(rows, []any{
+			s.ID, state, state, boolean(healthy), "kafka", sourceOf(s.Spec), boolean(s.Suspended), redactSpec(s.Spec), s.Datasource,
+			s.Version, int64(len(s.Partitions)),
+		})
+	}
+	return rows
+}
+
+// sourceOf is the topic, or the pattern of topics, that a spec reads.
+func sourceOf(spec []byte) any {
+	var s struct {
+		Spec struct {
+			IO struct {
+				Topic        string `json:"topic"`
+				TopicPattern string `json:"topicPattern"`
+			} `json:"ioConfig"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(spec, &s) != nil {
+		return nil
+	}
+	if s.Spec.IO.Topic != "" {
+		return s.Spec.IO.Topic
+	}
+	return s.Spec.IO.TopicPattern
+}
+
+// redactSpec hides every value of consumerProperties but the brokers' addresses: the others may be secrets. A spec that
+// cannot be read is not shown at all.
+func redactSpec(spec []byte) any {
+	var top map[string]any
+	if json.Unmarshal(spec, &top) != nil {
+		return nil
+	}
+	inner, _ := top["spec"].(map[string]any)
+	io, _ := inner["ioConfig"].(map[string]any)
+	properties, _ := io["consumerProperties"].(map[string]any)
+	for key := range properties {
+		if key != "bootstrap.servers" {
+			properties[key] = "********"
+		}
+	}
+	out, err := json.Marshal(top)
+	if err != nil {
+		return nil
+	}
+	return string(out)
+}
+
+func serverRows(v *catalog.View) [][]any {
+	var rows [][]any
+	for _, id := range slices.Sorted(maps.Keys(v.Nodes)) {
+		n := v.Nodes[id]
+		host, portText, err := net.SplitHostPort(n.Address)
+		port, portErr := strconv.ParseInt(portText, 10, 64)
+		if err != nil || portErr != nil {
+			host, port = n.Address, -1
+		}
+		rows = append(rows, []any{
+			n.Address, host, port, int64(-1), strings.Join(n.Roles, ","), nil, int64(0), int64(0), nil, n.Version,
+		})
+	}
+	return rows
+}
+
+const catalogName = "druid"
+
+func schemaRows() [][]any {
+	var rows [][]any
+	for _, name := range []string{"INFORMATION_SCHEMA", "druid", "sys"} {
+		rows = append(rows, []any{catalogName, name, nil, nil, nil, nil, nil})
+	}
+	return rows
+}
+
+// shownSchema is the spelling of a system table's schema.
+func shownSchema(schema string) string {
+	if schema == "information_schema" {
+		return "INFORMATION_SCHEMA"
+	}
+	return schema
+}
+
+func shownTable(schema, name string) string {
+	if schema == "information_schema" {
+		return strings.ToUpper(name)
+	}
+	return name
+}
+
+func tableRows(v *catalog.View) [][]any {
+	var rows [][]any
+	for _, name := range slices.Sorted(maps.Keys(v.Datasources)) {
+		rows = append(rows, []any{catalogName, "druid", name, "TABLE", "NO", "NO"})
+	}
+	for _, full := range slices.Sorted(maps.Keys(systemTables)) {
+		schema, name, _ := strings.Cut(full, ".")
+		rows = append(rows, []any{catalogName, shownSchema(schema), shownTable(schema, name), "SYSTEM_TABLE", "NO", "NO"})
+	}
+	return rows
+}
+
+func columnRows(v *catalog.View) [][]any {
+	var rows [][]any
+	add := func(schema, table, column string, at int, nullable string, t segment.ColumnType) {
+		kind, jdbc := "VARCHAR", int64(12)
+		switch t {
+		case segment.TypeTime:
+			kind, jdbc = "TIMESTAMP", 93
+		case segment.TypeLong, segment.TypeInt:
+			kind, jdbc = "BIGINT", -5
+		case segment.TypeDouble:
+			kind, jdbc = "DOUBLE", 8
+		case segment.TypeFloat:
+			kind, jdbc = "FLOAT", 6
+		}
+		rows = append(rows, []any{
+			catalogName, schema, table, column, int64(at + 1), "", nullable, kind, nil, nil, nil, nil, nil, nil,
+			nil, nil, jdbc,
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Datasources)) {
+		for i, c := range userColumns(v.Datasources[name].Schema) {
+			nullable := "YES"
+			if c.Name == segment.TimeColumn {
+				nullable = "NO"
+			}
+			add("druid", name, c.Name, i, nullable, c.Type)
+		}
+	}
+	for _, full := range slices.Sorted(maps.Keys(systemTables)) {
+		schema, name, _ := strings.Cut(full, ".")
+		for i, c := range systemTables[full] {
+			add(shownSchema(schema), shownTable(schema, name), c.name, i, "YES", c.kind)
+		}
+	}
+	return rows
+}
