@@ -1,0 +1,259 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"drumlin/consumer/decode"
+	"drumlin/spec"
+)
+
+// requestTimeout bounds every request but fetches; the caller tries again.
+const requestTimeout = 10 * time.Second
+
+// Kafka reads topics with franz-go. It keeps one client per set of brokers for questions, and opens one client per
+// partition that is read: a partition's buffers, pauses, errors and topic id are then its own, and closing the source
+// ends all of it.
+type Kafka struct {
+	defaultBrokers []string
+	log            *slog.Logger
+
+	mu      sync.Mutex
+	clients map[string]*kgo.Client
+	closed  bool
+}
+
+var _ Broker = (*Kafka)(nil)
+
+// NewKafka returns a Kafka that uses the default brokers for specs that name none. The caller closes it after every
+// source has been closed.
+func NewKafka(defaultBrokers []string, log *slog.Logger) *Kafka {
+	return &Kafka{defaultBrokers: defaultBrokers, log: log, clients: map[string]*kgo.Client{}}
+}
+
+// Close ends all clients.
+func (k *Kafka) Close() {
+	k.mu.Lock()
+	clients := maps.Clone(k.clients)
+	k.clients, k.closed = nil, true
+	k.mu.Unlock()
+	for _, c := range clients {
+		c.Close()
+	}
+}
+
+// admin returns the shared client for questions about the spec's brokers.
+func (k *Kafka) admin(s *spec.Supervisor) (*kadm.Client, error) {
+	key := clusterKey(s.IO.ConsumerProperties)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil, errors.New("the Kafka client is closed")
+	}
+	c := k.clients[key]
+	if c == nil {
+		opts, err := clientOptions(s.IO.ConsumerProperties, k.defaultBrokers)
+		if err != nil {
+			return nil, err
+		}
+		if c, err = kgo.NewClient(append(opts, kgo.RetryTimeout(requestTimeout), kgo.MetadataMinAge(100*time.Millisecond))...); err != nil {
+			return nil, fmt.Errorf("make a Kafka client: %w", err)
+		}
+		k.clients[key] = c
+	}
+	return kadm.NewClient(c), nil
+}
+
+// Open implements Broker.
+func (k *Kafka) Open(_ context.Context, r OpenRequest) (Source, error) {
+	opts, err := clientOptions(r.Spec.IO.ConsumerProperties, k.defaultBrokers)
+	if err != nil {
+		return nil, err
+	}
+	offset := kgo.NewOffset().At(r.Offset).WithEpoch(r.LeaderEpoch)
+	client, err := kgo.NewClient(append(opts,
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.Topic: {r.Partition: offset}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(fetchMaxBytes), kgo.FetchMaxPartitionBytes(fetchMaxBytes),
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s partition %d: make a Kafka client: %w", r.Topic, r.Partition, err)
+	}
+	return &kafkaSource{client: client, topic: r.Topic, partition: r.Partition}, nil
+}
+
+// Bounds implements Broker.
+func (k *Kafka) Bounds(ctx context.Context, s *spec.Supervisor, topic string, partition int32) (Bounds, error) {
+	admin, err := k.admin(s)
+	if err != nil {
+		return Bounds{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	fail := func(what string, err error) (Bounds, error) {
+		return Bounds{}, fmt.Errorf("%s of %s partition %d: %w", what, topic, partition, brokerError(err))
+	}
+	before, err := topicID(ctx, admin, topic)
+	if err != nil {
+		return fail("topic id", err)
+	}
+	out := Bounds{TopicID: before}
+	for _, q := range []struct {
+		what string
+		list func(context.Context, ...string) (kadm.ListedOffsets, error)
+		to   *int64
+	}{
+		{"first offset", admin.ListStartOffsets, &out.LogStart},
+		{"stable offset", admin.ListCommittedOffsets, &out.StableEnd},
+		{"end offset", admin.ListEndOffsets, &out.End},
+	} {
+		listed, err := q.list(ctx, topic)
+		if err != nil {
+			return fail(q.what, err)
+		}
+		o, ok := listed.Lookup(topic, partition)
+		if !ok {
+			return fail(q.what, ErrNoTopic)
+		}
+		if o.Err != nil {
+			return fail(q.what, o.Err)
+		}
+		*q.to = o.Offset
+	}
+	after, err := topicID(ctx, admin, topic)
+	if err != nil {
+		return fail("topic id", err)
+	}
+	if after != before {
+		return Bounds{}, fmt.Errorf("bounds of %s partition %d: the topic was recreated meanwhile", topic, partition)
+	}
+	return out, nil
+}
+
+func topicID(ctx context.Context, admin *kadm.Client, topic string) (string, error) {
+	details, err := admin.ListTopicsWithInternal(ctx, topic)
+	if err != nil {
+		return "", err
+	}
+	d, ok := details[topic]
+	if !ok {
+		return "", ErrNoTopic
+	}
+	return hexID(d.ID), d.Err
+}
+
+func hexID(id kadm.TopicID) string { return fmt.Sprintf("%x", id[:]) }
+
+func brokerError(err error) error {
+	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
+		return fmt.Errorf("%w (%w)", ErrNoTopic, err)
+	}
+	return err
+}
+
+// Advise implements Broker.
+func (k *Kafka) Advise(ctx context.Context, a Advice) error {
+	admin, err := k.admin(a.Spec)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	group := a.Spec.IO.ConsumerProperties["group.id"]
+	if group == "" {
+		group = "drumlin-" + a.Spec.ID
+	}
+	var offsets kadm.Offsets
+	offsets.AddOffset(a.Topic, a.Partition, a.Offset, a.LeaderEpoch)
+	if err := admin.CommitAllOffsets(ctx, group, offsets); err != nil {
+		return fmt.Errorf("commit offset %d of %s partition %d to group %s: %w", a.Offset, a.Topic, a.Partition, group, err)
+	}
+	return nil
+}
+
+// kafkaSource is one client that reads one partition.
+type kafkaSource struct {
+	client    *kgo.Client
+	topic     string
+	partition int32
+	buffers   [2][]Record // used in turn
+	polls     int
+	failed    error // came together with records: the next poll returns it
+}
+
+// Close implements Source.
+func (s *kafkaSource) Close() { s.client.Close() }
+
+// Poll implements Source.
+func (s *kafkaSource) Poll(ctx context.Context) (Fetch, error) {
+	out := Fetch{LogStart: -1, StableEnd: -1}
+	if s.failed != nil {
+		return out, s.failed
+	}
+	fetches := s.client.PollFetches(ctx)
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	s.polls++
+	records := s.buffers[s.polls%2][:0]
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if p.Err != nil {
+			s.failed = s.sourceError(p.Err)
+			return
+		}
+		out.LogStart, out.StableEnd = p.LogStartOffset, p.LastStableOffset
+		for _, r := range p.Records {
+			records = append(records, convertRecord(r))
+		}
+	})
+	s.buffers[s.polls%2], out.Records = records, records
+	if _, truncated := errors.AsType[*TruncatedError](s.failed); !truncated && len(out.Records) > 0 {
+		return out, nil
+	}
+	return out, s.failed
+}
+
+func (s *kafkaSource) sourceError(err error) error {
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		return fmt.Errorf("read %s partition %d: %w", s.topic, s.partition, ErrOutOfRange)
+	}
+	if lost, ok := errors.AsType[*kgo.ErrDataLoss](err); ok {
+		return &TruncatedError{ConsumedTo: lost.ConsumedTo, ResetTo: lost.ResetTo, ResetToEpoch: lost.ResetToEpoch}
+	}
+	if _, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
+		return fmt.Errorf("read %s partition %d: %w (limit %d bytes): %w", s.topic, s.partition, ErrBatchTooLarge, maxDecompressedBatchByte, err)
+	}
+	return fmt.Errorf("read %s partition %d: %w", s.topic, s.partition, brokerError(err))
+}
+
+func convertRecord(r *kgo.Record) Record {
+	out := Record{
+		Record: decode.Record{
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp.UnixMilli(),
+			Key: r.Key, Value: r.Value,
+		},
+		LeaderEpoch: r.LeaderEpoch, Control: r.Attrs.IsControl(),
+	}
+	if r.Attrs.TimestampType() < 0 {
+		out.TimestampMillis = -1
+	}
+	if len(r.Headers) > 0 {
+		out.Headers = make([]decode.Header, len(r.Headers))
+		for i, h := range r.Headers {
+			out.Headers[i] = decode.Header{Key: h.Key, Value: h.Value}
+		}
+	}
+	return out
+}
