@@ -55,7 +55,10 @@ func (f *fakeRows) AppendCSV(dst []byte, col int) []byte {
 	panic("unexpected value")
 }
 
-func (f *fakeRows) Close() { f.closed++ }
+func (f *fakeRows) Close() error {
+	f.closed++
+	return nil
+}
 
 // fakeQueries answers with fn.
 type fakeQueries struct {

@@ -31,7 +31,11 @@ func (s *server) handleSQL(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, queryError(ctx, r, req.id, err))
 		return
 	}
-	defer answer.Rows.Close()
+	defer func() {
+		if err := answer.Rows.Close(); err != nil {
+			noteError(r.Context(), fmt.Errorf("release the answer: %w", err))
+		}
+	}()
 	if err := setAnswerHeaders(w.Header(), answer, req); err != nil {
 		writeError(w, r, err)
 		return

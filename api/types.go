@@ -45,7 +45,7 @@ type Rows interface {
 	AppendJSON(dst []byte, col int) []byte
 	// AppendCSV appends the cell as one CSV field, quoted where it must be; NULL is empty.
 	AppendCSV(dst []byte, col int) []byte
-	Close()
+	Close() error
 }
 
 // Supervisors holds the running specs. Where an id is not known the error is an *Error of category NotFound.

@@ -68,7 +68,7 @@ func (r *rows) AppendCSV(dst []byte, col int) []byte {
 	return append(dst, strings.Trim(r.cells[r.at-1][col], `"`)...)
 }
 
-func (r *rows) Close() {}
+func (r *rows) Close() error { return nil }
 
 // answer makes an answer of "name TYPE" columns and rows of JSON cells.
 func answer(columns []string, cells ...[]string) *api.Answer {
