@@ -370,6 +370,9 @@ func (p *offsetPut) verdict(res *TxnResult, doubtful bool, record string) (int64
 	return 0, formatChanged(res)
 }
 
+// IsFormat says that this program may not write to the catalog: run a newer one.
+func IsFormat(err error) bool { return errors.Is(err, ErrFormat) }
+
 // IsUnavailable says that the store could not be reached and that nothing has happened: try again later.
 func IsUnavailable(err error) bool {
 	return errors.Is(err, ErrKVUnavailable) && !errors.Is(err, ErrUnknown)

@@ -10,7 +10,7 @@ import (
 
 // view builds the view of the state's revision. What has not changed since prev is shared with it.
 func (s *state) view(prev *View) (*View, error) {
-	v := &View{Revision: s.revision, Incarnation: s.incarnation}
+	v := &View{Revision: s.revision, Incarnation: s.incarnation, keys: len(s.keys), hash: s.hash}
 	v.Datasources = make(map[string]*DatasourceView, len(s.datasources))
 	for name, d := range s.datasources {
 		if d.constant == nil {
@@ -151,14 +151,15 @@ func (d *datasourceState) bucketView(members []segment.Bucket) (*BucketView, err
 	first := d.heads[members[0].StartMillis]
 	for _, m := range members {
 		h := d.heads[m.StartMillis]
-		if (h == nil) != (first == nil) || h != nil && *h.head != *first.head {
+		if (h == nil) != (first == nil) || h != nil && (*h.head != *first.head || h.mod != first.mod) {
 			return nil, corruptf("datasource %s: heads of buckets %d and %d share a manifest, but differ",
 				d.constant.Name, members[0].StartMillis, m.StartMillis)
 		}
 	}
 	absorbed := int64(0)
 	if first != nil {
-		b.Head, absorbed = first.head, first.head.Absorbed
+		b.Head, b.HeadRevision, absorbed = first.head, first.mod, first.head.Absorbed
+		b.absorbed = first.manifest
 	}
 	b.Commits = d.unabsorbed(members, absorbed)
 	if b.Dropped() {

@@ -102,11 +102,15 @@ func (e *gapError) Error() string { return "the watch has missed a change: " + e
 
 func gapf(format string, args ...any) error { return &gapError{detail: fmt.Sprintf(format, args...)} }
 
-// note records that the event is the next one of its key. skip is true for an event that has been applied already.
+// note records that the event is the next one of its key. skip is true for an event that has been applied already. An
+// event of the past that was not applied is a gap, whatever revision the store has reported meanwhile.
 func (s *state) note(e Event) (skip bool, err error) {
 	old, exists := s.keys[e.Key]
-	if e.ModRevision <= s.revision || exists && e.ModRevision <= old.mod {
+	if exists && e.ModRevision <= old.mod || e.Deleted && !exists && e.ModRevision <= s.revision {
 		return true, nil
+	}
+	if e.ModRevision <= s.revision {
+		return false, gapf("%s changed at revision %d, which was passed at %d", e.Key, e.ModRevision, s.revision)
 	}
 	if e.Deleted {
 		if !exists {

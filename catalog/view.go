@@ -10,6 +10,10 @@ type View struct {
 	Datasources map[string]*DatasourceView
 	Supervisors map[string]*SupervisorView
 	Nodes       map[string]Node
+
+	// keys and hash identify the keys that the view was built from, so that Swap can prove the view complete.
+	keys int
+	hash uint64
 }
 
 // DatasourceView is one datasource at the view's revision.
@@ -26,14 +30,18 @@ type DatasourceView struct {
 // BucketView is the live content of one bucket: Settled ∪ Tail. A dropped bucket has neither, and hides hot rows too.
 // Buckets that share a manifest (a coarser compaction) appear as one, whose Bucket spans them.
 type BucketView struct {
-	Bucket   segment.Bucket
-	Members  []segment.Bucket // the catalog's buckets that Bucket spans, ascending and adjacent; one or more
-	Head     *Head            // of the first member; nil: never compacted
-	Manifest *Manifest        // nil where Head is nil or dropped
-	Settled  []segment.Meta   // data segments compacted together; free of copies among themselves
-	Tail     []TailSegment    // data segments adopted as they are, or of commits past the head's absorbed revision
-	Rejects  []segment.Meta   // rejects segments, in no order
-	Commits  []CommitRef      // every commit not yet absorbed by this bucket
+	Bucket  segment.Bucket
+	Members []segment.Bucket // the catalog's buckets that Bucket spans, ascending and adjacent; one or more
+	Head    *Head            // of every member; nil: never compacted
+	// HeadRevision is the mod_revision of the members' head keys, which are put together; 0: never compacted.
+	HeadRevision int64
+	Manifest     *Manifest      // nil where Head is nil or dropped
+	Settled      []segment.Meta // data segments compacted together; free of copies among themselves
+	Tail         []TailSegment  // data segments adopted as they are, or of commits past the head's absorbed revision
+	Rejects      []segment.Meta // rejects segments, in no order
+	Commits      []CommitRef    // every commit not yet absorbed by this bucket
+
+	absorbed *Manifest // the head's, dropped or not; nil where Head is nil
 }
 
 // TailSegment is a data segment that has not been compacted with the others of its bucket. No identity occurs twice

@@ -165,7 +165,7 @@ func (c *Catalog) watchFrom(ctx context.Context, s *state) error {
 func (c *Catalog) apply(ctx context.Context, s *state, b WatchBatch) error {
 	puts := make([]KeyValue, 0, len(b.Events))
 	for _, e := range b.Events {
-		if !e.Deleted && e.ModRevision > s.revision {
+		if !e.Deleted && e.ModRevision > s.keys[e.Key].mod {
 			puts = append(puts, e.KeyValue)
 		}
 	}
@@ -263,21 +263,27 @@ func (s *state) checkTiling(before map[PartitionKey]Offset, commits []*Commit) e
 
 // compareWithStore reads the keys at the view's revision and compares: what a watch may lose without a trace.
 func (c *Catalog) compareWithStore(ctx context.Context, s *state) error {
-	res, err := c.rangeKeys(ctx, "", RangeOptions{Revision: s.revision, KeysOnly: true})
-	switch {
-	case errors.Is(err, ErrKVCompacted), errors.Is(err, ErrKVUnavailable), errors.Is(err, ErrKVUnknown):
+	err := c.compareKeys(ctx, s.revision, len(s.keys), s.hash)
+	if errors.Is(err, ErrKVCompacted) || errors.Is(err, ErrKVUnavailable) || errors.Is(err, ErrKVUnknown) {
 		c.o.Logger.Info("the view was not compared with the store", "revision", s.revision, "error", err)
 		return nil
-	case err != nil:
+	}
+	return err
+}
+
+// compareKeys says whether the store has exactly these keys at the revision.
+func (c *Catalog) compareKeys(ctx context.Context, revision int64, keys int, hash uint64) error {
+	res, err := c.rangeKeys(ctx, "", RangeOptions{Revision: revision, KeysOnly: true})
+	if err != nil {
 		return fmt.Errorf("compare the view with the store: %w", err)
 	}
 	var sum uint64
 	for _, kv := range res.KVs {
 		sum ^= keyHash(kv.Key, kv.ModRevision)
 	}
-	if sum != s.hash || len(res.KVs) != len(s.keys) {
-		return gapf("at revision %d the store has %d keys, the view %d, or their revisions differ", s.revision,
-			len(res.KVs), len(s.keys))
+	if sum != hash || len(res.KVs) != keys {
+		return gapf("at revision %d the store has %d keys, the view %d, or their revisions differ", revision,
+			len(res.KVs), keys)
 	}
 	return nil
 }

@@ -1,0 +1,211 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Collection is what decides which objects may go: references and living epochs, read at one revision.
+type Collection struct {
+	Revision    int64
+	Incarnation string
+	Referenced  map[string]struct{}
+	LiveEpochs  map[int64]struct{}
+	OldestPin   int64 // 0: nothing is pinned
+}
+
+// Retired says since when an object is out of the view, as markers tell.
+type Retired struct {
+	Revision      int64
+	WrittenMillis int64
+}
+
+// Collect reads references and epochs in one read, and makes sure that every manifest that is live has its marker.
+// Only after that may anything that a swap replaced be deleted.
+func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
+	s, err := c.load(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("collect: %w", err)
+	}
+	if err := c.ensureMarkers(ctx, s); err != nil {
+		return nil, fmt.Errorf("collect: %w", err)
+	}
+	out := &Collection{
+		Revision: s.revision, Incarnation: s.incarnation, Referenced: map[string]struct{}{}, LiveEpochs: map[int64]struct{}{},
+	}
+	refer := func(object string) { out.Referenced[object] = struct{}{} }
+	for _, d := range s.datasources {
+		for _, ref := range d.commits {
+			refer(ref.Commit.Record)
+			for i := range ref.Commit.Segments {
+				refer(ref.Commit.Segments[i].Object)
+			}
+		}
+		for _, h := range d.heads {
+			refer(h.head.Manifest)
+			h.manifest.objects(refer)
+		}
+	}
+	for _, sup := range s.supervisors {
+		for _, p := range sup.partitions {
+			refer(p.Offset.Record)
+		}
+	}
+	for _, epoch := range s.epochs {
+		out.LiveEpochs[epoch] = struct{}{}
+	}
+	for _, p := range s.pins {
+		if out.OldestPin == 0 || p.Revision < out.OldestPin {
+			out.OldestPin = p.Revision
+		}
+	}
+	return out, nil
+}
+
+// MayDelete says whether the object may be deleted, and why not. retired is nil for an object that no marker names. It
+// is a pure function; the clock only lengthens the life of what a reader may still be using.
+//
+// An object that no marker names may go when its epoch is over: no transaction can name it any more. One that a marker
+// names has been live and was replaced: no transaction can bring it back, whatever its epoch.
+func (g *Collection) MayDelete(object string, retired *Retired, nowMillis, graceMillis int64) (ok bool, reason string) {
+	for _, mirror := range []string{"specs/", "floors/", "markers/"} {
+		if strings.HasPrefix(object, mirror) {
+			return false, "a mirror is kept for a rebuild"
+		}
+	}
+	incarnation, epoch, known := ObjectEpoch(object)
+	_, live := g.LiveEpochs[epoch]
+	_, referenced := g.Referenced[object]
+	switch {
+	case !known:
+		return false, "its name is not one of ours"
+	case incarnation != g.Incarnation:
+		return false, "it belongs to another incarnation: a person decides"
+	case referenced:
+		return false, "it is referenced"
+	case epoch > g.Revision:
+		return false, "its epoch is younger than this read"
+	case retired != nil && g.OldestPin != 0 && retired.Revision > g.OldestPin:
+		return false, "a pinned revision still shows it"
+	case retired != nil && nowMillis-retired.WrittenMillis < graceMillis:
+		return false, "it was replaced a short while ago"
+	case retired != nil:
+		return true, ""
+	case live:
+		return false, "its epoch is alive"
+	case g.OldestPin != 0 && epoch < g.OldestPin:
+		return false, "a pinned revision may still show it"
+	}
+	return true, ""
+}
+
+// ensureMarkers writes the markers that are missing: those of swaps whose writer died between transaction and marker.
+func (c *Catalog) ensureMarkers(ctx context.Context, s *state) error {
+	done := map[string]bool{}
+	for _, d := range s.datasources {
+		for _, h := range d.heads {
+			if done[h.head.Manifest] {
+				continue
+			}
+			done[h.head.Manifest] = true
+			if err := c.ensureMarker(ctx, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Catalog) ensureMarker(ctx context.Context, h *headState) error {
+	name := MarkerName(h.head.Manifest)
+	body, err := c.o.Objects.Get(ctx, name, 0, -1)
+	if err == nil {
+		return body.Close()
+	}
+	// Missing, most likely; if it could merely not be read, writing it again fails, and collection waits.
+	data, err := encode(Marker{
+		Incarnation: c.incarnation, Datasource: h.manifest.Datasource, Buckets: h.manifest.Buckets, Manifest: h.head.Manifest,
+		ManifestSHA256: h.head.ManifestSHA256, Sequence: h.head.Sequence, WrittenMillis: c.o.Now().UnixMilli(),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = putObject(ctx, c.o.Objects, name, data)
+	return err
+}
+
+// reapBatch is how many commit keys one transaction deletes: each takes a compare and a deletion.
+const reapBatch = 100
+
+// ReapCommits deletes the keys of commits that every bucket they belong to, the rejects bucket included, lists in its
+// manifest. Views do not change by it. The markers of those manifests are written first. It returns how many went.
+func (c *Catalog) ReapCommits(ctx context.Context) (reaped int, err error) {
+	s, err := c.load(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("reap commits: %w", err)
+	}
+	var keys []CommitRef
+	for _, d := range s.datasources {
+		for _, ref := range d.commits {
+			if d.absorbedByAll(ref) {
+				keys = append(keys, *ref)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	if err := c.ensureMarkers(ctx, s); err != nil {
+		return 0, fmt.Errorf("reap commits: %w", err)
+	}
+	for len(keys) > 0 {
+		n := min(len(keys), reapBatch)
+		if err := c.deleteCommits(ctx, keys[:n]); err != nil {
+			return reaped, fmt.Errorf("reap commits: %w", err)
+		}
+		reaped, keys = reaped+n, keys[n:]
+	}
+	return reaped, nil
+}
+
+// absorbedByAll reads heads, not views: a dropped head hides a later commit, but does not list it.
+func (d *datasourceState) absorbedByAll(ref *CommitRef) bool {
+	for _, b := range ref.Commit.Buckets() {
+		h := d.heads[b.StartMillis]
+		if h == nil || h.head.Absorbed < ref.CreateRevision {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Catalog) deleteCommits(ctx context.Context, refs []CommitRef) error {
+	format, err := c.writable()
+	if err != nil {
+		return err
+	}
+	t := Txn{If: []Compare{format}}
+	for _, ref := range refs {
+		t.If = append(t.If, ifCreated(ref.Key, ref.CreateRevision))
+		t.Then = append(t.Then, opDelete(ref.Key))
+		t.Else = append(t.Else, opGets(ref.Key)...)
+	}
+	t.Else = append(t.Else, opGets(keyFormat)...)
+	res, doubtful, err := c.settle(ctx, t)
+	switch {
+	case err != nil:
+		return err
+	case res.Succeeded:
+		return nil
+	}
+	for _, ref := range refs {
+		if _, there := res.Gets[ref.Key]; !there {
+			if doubtful {
+				return nil // the attempt whose reply was lost deleted them, or someone else did
+			}
+			return fmt.Errorf("%w: another process reaps at the same time", ErrConflict)
+		}
+	}
+	return formatChanged(res)
+}

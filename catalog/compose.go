@@ -1,0 +1,279 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"drumlin/segment"
+)
+
+// SwapRequest replaces the compacted state of adjacent buckets. What it does not consume is carried over: the new
+// manifest holds every segment of every commit that Base shows. With nothing consumed and nothing new it adopts small
+// late segments as they are; with state dropped it hides the buckets for ever.
+type SwapRequest struct {
+	Claim      Claim // covers every bucket
+	Base       *View // the view that the inputs were read at; its revision is what the buckets absorb
+	Datasource string
+	Buckets    []segment.Bucket // ascending and adjacent; empty ones too
+	State      HeadState
+	Plan       int64
+	Consumed   []string       // objects of Base that the new ones replace: segments, deletion vectors, sidecars
+	Settled    []segment.Meta // new; free of copies among themselves and with the settled segments that stay
+	Adopted    []TailSegment  // new, but not compared with the settled ones
+	Rejects    []segment.Meta // new
+	Deletions  []Deletion     // new, each in the place of the one that its segment had
+	Sidecars   []Sidecar      // new
+}
+
+// ErrCannotRebase: the inputs of the swap have changed: do the work again on a new view.
+var ErrCannotRebase = errors.New("the swap's inputs have changed")
+
+// base is what a request finds in its view.
+type base struct {
+	buckets   []*BucketView
+	heads     map[int64]int64 // bucket start → mod_revision of its head; 0: absent
+	sequence  int64           // highest of the heads
+	absorbed  int64           // highest of the heads
+	settled   []segment.Meta
+	tail      []TailSegment
+	rejects   []segment.Meta
+	deletions []Deletion
+	sidecars  []Sidecar
+	ranges    []AbsorbedRange
+}
+
+// baseOf collects what the view shows of the buckets. A group of buckets is in it whole, or not at all.
+func baseOf(v *View, datasource string, buckets []segment.Bucket) (*base, error) {
+	d := v.Datasources[datasource]
+	if d == nil {
+		return nil, invalidf("datasource %q does not exist", datasource)
+	}
+	b := &base{heads: make(map[int64]int64, len(buckets))}
+	for i, bucket := range buckets {
+		if i > 0 && buckets[i-1].EndMillis != bucket.StartMillis || bucket.EndMillis <= bucket.StartMillis {
+			return nil, invalidf("buckets must be ascending and adjacent, empty ones too; %d does not follow", bucket.StartMillis)
+		}
+		b.heads[bucket.StartMillis] = 0
+	}
+	for _, view := range d.Buckets {
+		inside := 0
+		for _, m := range view.Members {
+			if _, ok := b.heads[m.StartMillis]; ok {
+				inside++
+				b.heads[m.StartMillis] = view.HeadRevision
+				if !slices.Contains(buckets, m) {
+					return nil, invalidf("bucket %d ends at %d", m.StartMillis, m.EndMillis)
+				}
+			}
+		}
+		if inside == 0 {
+			continue
+		}
+		if inside < len(view.Members) {
+			return nil, invalidf("buckets [%d, %d) share a manifest and only move together", view.Bucket.StartMillis,
+				view.Bucket.EndMillis)
+		}
+		b.add(view)
+	}
+	return b, nil
+}
+
+func (b *base) add(v *BucketView) {
+	b.buckets = append(b.buckets, v)
+	if v.Head != nil {
+		b.sequence, b.absorbed = max(b.sequence, v.Head.Sequence), max(b.absorbed, v.Head.Absorbed)
+	}
+	if v.absorbed != nil {
+		b.ranges = append(b.ranges, v.absorbed.Absorbed...)
+	}
+	for _, ref := range v.Commits {
+		b.ranges = append(b.ranges, AbsorbedRange{Supervisor: ref.Commit.Supervisor, OffsetRange: ref.Commit.Range})
+	}
+	b.settled, b.tail, b.rejects = append(b.settled, v.Settled...), append(b.tail, v.Tail...), append(b.rejects, v.Rejects...)
+	if v.Manifest != nil {
+		b.deletions = append(b.deletions, v.Manifest.Deletions...)
+		b.sidecars = append(b.sidecars, v.Manifest.Sidecars...)
+	}
+}
+
+// objects calls fn for every object that the base shows.
+func (b *base) objects(fn func(object string)) {
+	m := Manifest{Settled: b.settled, Adopted: b.tail, Rejects: b.rejects, Deletions: b.deletions, Sidecars: b.sidecars}
+	m.objects(fn)
+}
+
+// check holds the request against the rules of heads.
+func (r *SwapRequest) check(b *base, incarnation string) error {
+	if len(r.Buckets) == 0 || len(r.Buckets) > MaxSwapBuckets {
+		return invalidf("a swap covers 1 to %d buckets, not %d: choose a finer granularity", MaxSwapBuckets, len(r.Buckets))
+	}
+	for _, bucket := range r.Buckets {
+		if !slices.Contains(r.Claim.Keys, bucketClaim(r.Datasource, bucket.StartMillis)) {
+			return invalidf("bucket %d is not claimed", bucket.StartMillis)
+		}
+	}
+	if r.Base.Revision < b.absorbed {
+		return invalidf("the view of revision %d is older than %d, which is absorbed already", r.Base.Revision, b.absorbed)
+	}
+	for _, v := range b.buckets {
+		if v.Head == nil {
+			continue
+		}
+		switch from := v.Head.State; {
+		case from == HeadDropped && r.State != HeadDropped:
+			return invalidf("bucket %d is dropped for ever", v.Bucket.StartMillis)
+		case from == HeadFolded && r.State == HeadRaw:
+			return invalidf("bucket %d is folded: its rows cannot become raw again", v.Bucket.StartMillis)
+		case r.Plan < v.Head.Plan:
+			return invalidf("bucket %d has plan %d: a plan is never taken back to %d", v.Bucket.StartMillis, v.Head.Plan, r.Plan)
+		}
+	}
+	if r.State == HeadDropped && r.Buckets[len(r.Buckets)-1].EndMillis > r.Base.Datasources[r.Datasource].RetentionFloorMillis {
+		return invalidf("buckets up to %d do not all lie below the retention floor %d", r.Buckets[len(r.Buckets)-1].EndMillis,
+			r.Base.Datasources[r.Datasource].RetentionFloorMillis)
+	}
+	return r.checkObjects(b, incarnation)
+}
+
+// checkObjects: what is consumed must be there, what is new must be named by the claim's epoch.
+func (r *SwapRequest) checkObjects(b *base, incarnation string) error {
+	there := map[string]bool{}
+	b.objects(func(object string) { there[object] = true })
+	for _, object := range r.Consumed {
+		if !there[object] {
+			return invalidf("object %s is consumed, but not part of the buckets at revision %d", object, r.Base.Revision)
+		}
+	}
+	fresh := Manifest{
+		Settled: r.Settled, Adopted: r.Adopted, Rejects: r.Rejects, Deletions: r.Deletions, Sidecars: r.Sidecars,
+	}
+	var err error
+	fresh.objects(func(object string) {
+		inc, epoch, ok := ObjectEpoch(object)
+		if err == nil && (!ok || inc != incarnation || epoch != r.Claim.Epoch) {
+			err = invalidf("object %s must be named by incarnation %s and epoch %d", object, incarnation, r.Claim.Epoch)
+		}
+		if err == nil && there[object] {
+			err = invalidf("object %s is new, but part of the buckets already", object)
+		}
+	})
+	return err
+}
+
+// compose makes the manifest that the request asks for. It is a function of the request alone.
+func (r *SwapRequest) compose(b *base, incarnation string) (*Manifest, error) {
+	consumed := make(map[string]bool, len(r.Consumed))
+	for _, object := range r.Consumed {
+		consumed[object] = true
+	}
+	m := &Manifest{
+		Datasource: r.Datasource, Incarnation: incarnation, Epoch: r.Claim.Epoch, Sequence: b.sequence + 1,
+		Buckets: r.Buckets, Plan: r.Plan, State: r.State, Absorbed: joinRanges(b.ranges),
+	}
+	if r.State == HeadDropped {
+		return m, checkManifest(m)
+	}
+	kept := func(object string) bool { return !consumed[object] }
+	m.Settled = append(filter(b.settled, func(s segment.Meta) bool { return kept(s.Object) }), r.Settled...)
+	m.Adopted = append(filter(b.tail, func(s TailSegment) bool { return kept(s.Object) }), r.Adopted...)
+	m.Rejects = append(filter(b.rejects, func(s segment.Meta) bool { return kept(s.Object) }), r.Rejects...)
+	m.Sidecars = append(filter(b.sidecars, func(s Sidecar) bool { return kept(s.Object) }), r.Sidecars...)
+	renewed := map[string]bool{}
+	for _, d := range r.Deletions {
+		renewed[d.Segment] = true
+	}
+	m.Deletions = append(filter(b.deletions, func(d Deletion) bool {
+		return kept(d.Object) && kept(d.Segment) && !renewed[d.Segment]
+	}), r.Deletions...)
+	return m, checkManifest(m)
+}
+
+func filter[T any](in []T, keep func(T) bool) []T {
+	var out []T
+	for _, v := range in {
+		if keep(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// Rebase moves a raw swap that lost its race onto a newer view: possible while every input is still there with the
+// deletion vector that it was read with, and while no settled segment has come that the new ones were not compared
+// with. A fold is never rebased: its claim is exclusive. It is a pure function.
+func Rebase(r SwapRequest, newer *View) (SwapRequest, error) {
+	if r.State != HeadRaw {
+		return SwapRequest{}, fmt.Errorf("%w: only raw swaps are rebased", ErrCannotRebase)
+	}
+	was, err := baseOf(r.Base, r.Datasource, r.Buckets)
+	if err != nil {
+		return SwapRequest{}, err
+	}
+	now, err := baseOf(newer, r.Datasource, r.Buckets)
+	if err != nil {
+		return SwapRequest{}, fmt.Errorf("%w: %w", ErrCannotRebase, err)
+	}
+	for _, v := range now.buckets {
+		if v.Head != nil && (v.Head.State != HeadRaw || v.Head.Plan != r.Plan) {
+			return SwapRequest{}, fmt.Errorf("%w: bucket %d has become %s with plan %d", ErrCannotRebase, v.Bucket.StartMillis,
+				v.Head.State, v.Head.Plan)
+		}
+	}
+	there := map[string]bool{}
+	now.objects(func(object string) { there[object] = true })
+	before, after := deletionsOf(was), deletionsOf(now)
+	touched := slices.Clone(r.Consumed)
+	for _, d := range r.Deletions {
+		touched = append(touched, d.Segment)
+	}
+	for _, object := range touched {
+		if !there[object] && !isNew(r, object) {
+			return SwapRequest{}, fmt.Errorf("%w: %s has gone", ErrCannotRebase, object)
+		}
+		if before[object] != after[object] {
+			return SwapRequest{}, fmt.Errorf("%w: the deletion vector of %s has changed", ErrCannotRebase, object)
+		}
+	}
+	if len(r.Settled) > 0 {
+		if err := sameSettled(was, now); err != nil {
+			return SwapRequest{}, err
+		}
+	}
+	r.Base = newer
+	return r, nil
+}
+
+// isNew says whether the object is a segment that the request itself brings.
+func isNew(r SwapRequest, object string) bool {
+	for _, s := range r.Settled {
+		if s.Object == object {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.Adopted, func(s TailSegment) bool { return s.Object == object })
+}
+
+func deletionsOf(b *base) map[string]Deletion {
+	out := make(map[string]Deletion, len(b.deletions))
+	for _, d := range b.deletions {
+		out[d.Segment] = d
+	}
+	return out
+}
+
+// sameSettled: the new settled segments were compared with those of the old view. Another settled segment, or another
+// deletion vector on one of them, would not have been.
+func sameSettled(was, now *base) error {
+	known := map[string]bool{}
+	for _, s := range was.settled {
+		known[s.Object] = true
+	}
+	before, after := deletionsOf(was), deletionsOf(now)
+	for _, s := range now.settled {
+		if !known[s.Object] || before[s.Object] != after[s.Object] {
+			return fmt.Errorf("%w: settled segment %s was not compared", ErrCannotRebase, s.Object)
+		}
+	}
+	return nil
+}
