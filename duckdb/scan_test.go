@@ -1,9 +1,18 @@
 package duckdb
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"drumlin/segment"
 
@@ -12,70 +21,356 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-func TestScanSmoke(t *testing.T) {
-	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
-	defer mem.AssertSize(t, 0)
-	db, err := Open(Options{Threads: 2})
-	if err != nil {
-		t.Fatal(err)
+// every is one column of each type, in the order of everySchema's fields.
+var every = []ScanColumn{
+	{segment.TimeColumn, segment.TypeTime},
+	{"s", segment.TypeString},
+	{"l", segment.TypeLong},
+	{"d", segment.TypeDouble},
+	{"f", segment.TypeFloat},
+	{"j", segment.TypeJSON},
+	{"i", segment.TypeInt},
+	{"u", segment.TypeUUID},
+	{"n", segment.TypeLong}, // row number over the whole scan, never null
+}
+
+func everySchema() *arrow.Schema {
+	types := []arrow.DataType{
+		&arrow.TimestampType{Unit: arrow.Microsecond}, arrow.BinaryTypes.String, arrow.PrimitiveTypes.Int64,
+		arrow.PrimitiveTypes.Float64, arrow.PrimitiveTypes.Float32, arrow.BinaryTypes.String,
+		arrow.PrimitiveTypes.Int32, &arrow.FixedSizeBinaryType{ByteWidth: 16}, arrow.PrimitiveTypes.Int64,
 	}
-	s, err := db.Session(context.Background())
-	if err != nil {
-		t.Fatal(err)
+	fields := make([]arrow.Field, len(types))
+	for i, t := range types {
+		fields[i] = arrow.Field{Name: every[i].Name, Type: t, Nullable: true}
 	}
-	schema := arrow.NewSchema([]arrow.Field{
-		{Name: "__time", Type: &arrow.TimestampType{Unit: arrow.Microsecond}},
-		{Name: "name", Type: arrow.BinaryTypes.String, Nullable: true},
-		{Name: "n", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
-	}, nil)
-	b := array.NewRecordBuilder(mem, schema)
-	for i := range 5000 {
-		b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(i * 1000))
-		if i%7 == 0 {
-			b.Field(1).AppendNull()
-		} else {
-			b.Field(1).(*array.StringBuilder).Append(fmt.Sprintf("name of something %d", i%10))
+	return arrow.NewSchema(fields, nil)
+}
+
+// batch is a record and the text that each of its values must read as; "NULL" is null.
+type batch struct {
+	record arrow.RecordBatch
+	rows   [][]string
+	micros []int64
+}
+
+var words = []string{"", "a", "exactly12byt", "thirteen byte", "Zürich", "日本語のテキスト", "🚲", strings.Repeat("long ", 50)}
+
+// randomBatch makes a record of the given rows, sliced out of a larger one at an odd place.
+func randomBatch(rng *rand.Rand, mem memory.Allocator, rows int, next *int64) batch {
+	b := array.NewRecordBuilder(mem, everySchema())
+	defer b.Release()
+	before, after := rng.IntN(70), rng.IntN(10)
+	nulls := []float64{0, 0.1, 1}[rng.IntN(3)]
+	out := batch{}
+	for i := range before + rows + after {
+		line, micros := randomRow(rng, b, nulls, *next)
+		if i >= before && i < before+rows {
+			*next++
+			out.rows = append(out.rows, line)
+			out.micros = append(out.micros, micros)
 		}
-		b.Field(2).(*array.Int64Builder).Append(int64(i))
 	}
-	rec := b.NewRecordBatch()
-	b.Release()
-	token, err := s.AddScan(Scan{
-		Columns: []ScanColumn{{segment.TimeColumn, segment.TypeTime}, {"n", segment.TypeLong}, {"name", segment.TypeString}, {"__topic", segment.TypeString}},
-		Parts:   []ScanPart{{Records: []arrow.RecordBatch{rec}, Columns: []int{0, 2, 1, -1}, Constants: []any{nil, nil, nil, "the topic"}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec.Release()
-	for _, q := range []string{
-		"select count(*), sum(n), count(name), min(__topic), max(__time) from drumlin_scan(1)",
-		"select name, count(*), sum(n) from drumlin_scan(1) group by name order by 1",
-		"select count(*), min(n), max(n) from drumlin_scan(1, from_micros := 1000000, to_micros := 2000000)",
-		"select count(*) from drumlin_scan(1) a join drumlin_scan(1) b using (n)",
-		"select * from drumlin_scan(1) order by n limit 2",
-		"select count(*) from drumlin_scan(2)",
-	} {
-		r, err := s.Query(context.Background(), q, nil)
-		if err != nil {
-			t.Logf("%s\n   => %v", q, err)
+	whole := b.NewRecordBatch()
+	defer whole.Release()
+	out.record = whole.NewSlice(int64(before), int64(before+rows))
+	return out
+}
+
+// randomRow appends one row and returns its values as text, and its time.
+func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number int64) ([]string, int64) {
+	line := make([]string, len(every))
+	micros := (rng.Int64N(1e6) - 5e5) * 1e3
+	b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(micros))
+	line[0] = time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.000Z")
+	for i := 1; i < len(every)-1; i++ {
+		if rng.Float64() < nulls {
+			b.Field(i).AppendNull()
+			line[i] = "NULL"
 			continue
 		}
-		for r.Next() {
-			for i := range r.Rows() {
-				var line []byte
-				for c := range r.Columns() {
-					line = append(r.AppendJSON(line, i, c), ' ')
-				}
-				t.Logf("%s", line)
+		switch f := b.Field(i).(type) {
+		case *array.StringBuilder:
+			line[i] = words[rng.IntN(len(words))]
+			f.Append(line[i])
+		case *array.Int64Builder:
+			v := int64(rng.Uint64())
+			f.Append(v)
+			line[i] = fmt.Sprint(v)
+		case *array.Int32Builder:
+			v := int32(rng.Uint32())
+			f.Append(v)
+			line[i] = fmt.Sprint(v)
+		case *array.Float64Builder:
+			v := math.Float64frombits(rng.Uint64()>>2 | 0x3000<<48) // always finite
+			f.Append(v)
+			line[i] = string(appendFloatText(nil, v, 64))
+		case *array.Float32Builder:
+			v := rng.Float32()
+			f.Append(v)
+			line[i] = string(appendFloatText(nil, float64(v), 32))
+		case *array.FixedSizeBinaryBuilder:
+			v := make([]byte, 16)
+			for k := range v {
+				v[k] = byte(rng.Uint32())
 			}
+			f.Append(v)
+			line[i] = base64.StdEncoding.EncodeToString(v)
 		}
 	}
-	_ = token
+	b.Field(len(every) - 1).(*array.Int64Builder).Append(number)
+	line[len(every)-1] = fmt.Sprint(number)
+	return line, micros
+}
+
+// TestScanAgainstReference reads random batches back in every way and compares each value.
+func TestScanAgainstReference(t *testing.T) {
+	db := openDB(t, Options{Threads: 2})
+	for range 60 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { checkRandomScan(t, db, rand.New(rand.NewPCG(seed, 0))) })
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func checkRandomScan(t *testing.T, db *DB, rng *rand.Rand) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	s := openSession(t, db)
+	scan := Scan{Columns: append(slices.Clone(every), ScanColumn{"__topic", segment.TypeString}, ScanColumn{"__partition", segment.TypeInt})}
+	var want [][]string
+	var micros []int64
+	var next int64
+	for part := range 1 + rng.IntN(3) {
+		topic := any(fmt.Sprintf("a topic with a long name %d", part))
+		topicText := topic
+		if rng.IntN(4) == 0 {
+			topic, topicText = nil, "NULL"
+		}
+		p := ScanPart{Columns: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, -1, -1}, Constants: make([]any, 11)}
+		p.Constants[9], p.Constants[10] = topic, int32(part)
+		missing := -1 // a column that this part's schema does not have
+		if rng.IntN(2) == 0 {
+			missing = 1 + rng.IntN(7)
+			p.Columns[missing] = -1
+		}
+		for range rng.IntN(12) {
+			b := randomBatch(rng, mem, []int{0, 1, 63, 64, 65, 500, 2048, 2049, 5000}[rng.IntN(9)], &next)
+			p.Records = append(p.Records, b.record)
+			for i, line := range b.rows {
+				if missing >= 0 {
+					line[missing] = "NULL"
+				}
+				want = append(want, append(line, fmt.Sprint(topicText), fmt.Sprint(part)))
+				micros = append(micros, b.micros[i])
+			}
+			bounds := TimeBounds{math.MinInt64, math.MaxInt64}
+			if len(b.micros) > 0 && rng.IntN(4) > 0 {
+				bounds = TimeBounds{slices.Min(b.micros), slices.Max(b.micros)}
+			}
+			p.Bounds = append(p.Bounds, bounds)
+		}
+		if rng.IntN(3) == 0 {
+			p.Bounds = nil
+		}
+		scan.Parts = append(scan.Parts, p)
+	}
+	token, err := s.AddScan(scan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range scan.Parts {
+		for _, r := range p.Records {
+			r.Release()
+		}
+	}
+	compareScan(t, s, rng, fmt.Sprintf("drumlin_scan(%d)", token), want)
+	from, to := (rng.Int64N(1e6)-5e5)*1e3, (rng.Int64N(1e6)-5e5)*1e3
+	var within [][]string
+	for i, m := range micros {
+		if m >= from && m < to {
+			within = append(within, want[i])
+		}
+	}
+	compareScan(t, s, rng, fmt.Sprintf("drumlin_scan(%d, from_micros := %d, to_micros := %d)", token, from, to), within)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
+}
+
+// compareScan reads all columns, and some columns in another order, and compares with want by row number.
+func compareScan(t *testing.T, s *Session, rng *rand.Rand, source string, want [][]string) {
+	t.Helper()
+	order := rng.Perm(11)[:1+rng.IntN(11)]
+	for _, columns := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, order} {
+		names := make([]string, 0, len(columns))
+		for _, c := range columns {
+			names = append(names, append(slices.Clone(every), ScanColumn{Name: "__topic"}, ScanColumn{Name: "__partition"})[c].Name)
+		}
+		sql := "SELECT " + strings.Join(names, ", ") + " FROM " + source + " ORDER BY n"
+		got, err := lines(s, sql)
+		if err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d rows, want %d", sql, len(got), len(want))
+		}
+		for i, w := range want {
+			values := make([]string, 0, len(columns))
+			for _, c := range columns {
+				values = append(values, w[c])
+			}
+			if line := strings.Join(values, "|"); line != got[i] {
+				t.Fatalf("%s row %d:\n got %s\nwant %s", sql, i, got[i], line)
+			}
+		}
+	}
+	wantLines(t, s, "SELECT count(*) FROM "+source, fmt.Sprint(len(want)))
+	checkGroups(t, s, source, want)
+}
+
+// checkGroups groups by a string column and counts in Go as well; the join mentions the source twice.
+func checkGroups(t *testing.T, s *Session, source string, want [][]string) {
+	t.Helper()
+	counts := map[string]int{}
+	for _, w := range want {
+		counts[w[1]]++
+	}
+	groups := make([]string, 0, len(counts))
+	for k, n := range counts {
+		groups = append(groups, fmt.Sprintf("%s|%d", k, n))
+	}
+	slices.SortFunc(groups, cmp.Compare)
+	got, err := lines(s, "SELECT s, count(*) FROM "+source+" GROUP BY s")
+	if err != nil {
 		t.Fatal(err)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, groups) {
+		t.Fatalf("group by string over %s:\n got %q\nwant %q", source, got, groups)
+	}
+	wantLines(t, s, "SELECT count(*) FROM "+source+" a JOIN "+source+" b USING (n)", fmt.Sprint(len(want)))
+}
+
+// smallScan makes a scan of rows numbered from 0 with a string that is not inlined, and returns its one record.
+func smallScan(mem memory.Allocator, rows int, text func(int) string) (Scan, arrow.RecordBatch) {
+	schema := arrow.NewSchema([]arrow.Field{
+		{Name: segment.TimeColumn, Type: &arrow.TimestampType{Unit: arrow.Microsecond}},
+		{Name: "s", Type: arrow.BinaryTypes.String},
+		{Name: "n", Type: arrow.PrimitiveTypes.Int64},
+	}, nil)
+	b := array.NewRecordBuilder(mem, schema)
+	defer b.Release()
+	for i := range rows {
+		b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(i * 1000))
+		b.Field(1).(*array.StringBuilder).Append(text(i))
+		b.Field(2).(*array.Int64Builder).Append(int64(i))
+	}
+	r := b.NewRecordBatch()
+	return Scan{
+		Columns: []ScanColumn{{segment.TimeColumn, segment.TypeTime}, {"s", segment.TypeString}, {"n", segment.TypeLong}},
+		Parts:   []ScanPart{{Records: []arrow.RecordBatch{r}, Columns: []int{0, 1, 2}}},
+	}, r
+}
+
+func longText(i int) string { return fmt.Sprintf("a text that is not kept in place %d", i) }
+
+// TestScanWithParquet joins and unites a scan with a file of the same rows, through temporary views.
+func TestScanWithParquet(t *testing.T) {
+	dir := t.TempDir()
+	db := openDB(t, Options{Threads: 2, AllowedDirs: []string{dir}})
+	s := openSession(t, db)
+	scan, r := smallScan(memory.DefaultAllocator, 5000, longText)
+	token, err := s.AddScan(scan)
+	r.Release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := quote(filepath.Join(dir, "rows.parquet"))
+	setup := fmt.Sprintf(`COPY (SELECT * FROM drumlin_scan(%d)) TO %s (FORMAT parquet);
+		CREATE TEMP VIEW hot AS SELECT * FROM drumlin_scan(%d);
+		CREATE TEMP VIEW cold AS SELECT * FROM read_parquet(%s);
+		CREATE TEMP VIEW both_ AS SELECT * FROM hot WHERE n >= 2500 UNION ALL SELECT * FROM cold WHERE n < 2500`, token, file, token, file)
+	if err := s.Exec(context.Background(), setup); err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, s, "SELECT count(*), sum(n), count(DISTINCT s), max(s) FROM both_", "5000|12497500|5000|a text that is not kept in place 999")
+	wantLines(t, s, "SELECT count(*) FROM hot JOIN cold USING (n, s, __time)", "5000")
+	wantLines(t, s, "SELECT count(*) FROM hot h WHERE EXISTS (SELECT 1 FROM both_ b WHERE b.s = h.s AND b.n = h.n + 0)", "5000")
+	wantLines(t, s, "SELECT count(*) FROM (SELECT * FROM hot EXCEPT SELECT * FROM cold)", "0")
+	wantLines(t, s, "SELECT any_value(s), n FROM both_ GROUP BY n ORDER BY n DESC LIMIT 1", longText(4999)+"|4999")
+}
+
+func TestScanRefusesWhatItCannotRead(t *testing.T) {
+	db := openDB(t, Options{Threads: 1})
+	s := openSession(t, db)
+	good, r := smallScan(memory.DefaultAllocator, 3, longText)
+	defer r.Release()
+	cases := map[string]func(*Scan){
+		"no columns":          func(x *Scan) { x.Columns = nil },
+		"unknown type":        func(x *Scan) { x.Columns[1].Type = "map" },
+		"column out of range": func(x *Scan) { x.Parts[0].Columns[1] = 3 },
+		"wrong Arrow type":    func(x *Scan) { x.Parts[0].Columns[1] = 2 },
+		"too few columns":     func(x *Scan) { x.Parts[0].Columns = []int{0, 1} },
+		"too few bounds":      func(x *Scan) { x.Parts[0].Bounds = []TimeBounds{} },
+		"constant's type":     func(x *Scan) { x.Parts[0].Columns[1], x.Parts[0].Constants = -1, []any{nil, int64(1), nil} },
+		"constant not UTF-8":  func(x *Scan) { x.Parts[0].Columns[1], x.Parts[0].Constants = -1, []any{nil, "\xff", nil} },
+		"too few constants":   func(x *Scan) { x.Parts[0].Columns[1], x.Parts[0].Constants = -1, []any{nil} },
+	}
+	for name, spoil := range cases {
+		bad := Scan{Columns: slices.Clone(good.Columns), Parts: slices.Clone(good.Parts)}
+		bad.Parts[0].Columns = slices.Clone(good.Parts[0].Columns)
+		spoil(&bad)
+		if _, err := s.AddScan(bad); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	// A range needs a time column, and another session's token is no token.
+	noTime := Scan{Columns: good.Columns[1:], Parts: []ScanPart{{Records: good.Parts[0].Records, Columns: []int{1, 2}}}}
+	token, err := s.AddScan(noTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lines(s, fmt.Sprintf("SELECT * FROM drumlin_scan(%d, from_micros := 1)", token)); err == nil {
+		t.Error("a time range over a scan without times was accepted")
+	}
+	wantLines(t, s, fmt.Sprintf("SELECT count(*) FROM drumlin_scan(%d)", token), "3")
+	other := openSession(t, db)
+	var e *SQLError
+	if _, err := lines(other, fmt.Sprintf("SELECT * FROM drumlin_scan(%d)", token)); !errors.As(err, &e) || e.Kind != KindBinder {
+		t.Errorf("another session's scan: %v, want a binder error", err)
+	}
+}
+
+// TestScanTextThatIsNotUTF8 shows that a malformed string fails its own query and nothing else.
+func TestScanTextThatIsNotUTF8(t *testing.T) {
+	db := openDB(t, Options{Threads: 2})
+	for _, bad := range []string{"\xff", "a long text that ends badly \xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf"} {
+		s := openSession(t, db)
+		scan, r := smallScan(memory.DefaultAllocator, 3000, func(i int) string {
+			if i == 2500 {
+				return bad
+			}
+			return "Zürich"
+		})
+		token, err := s.AddScan(scan)
+		r.Release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sql := range []string{
+			"SELECT upper(s), count(*) FROM drumlin_scan(%d) GROUP BY 1",
+			"SELECT s FROM drumlin_scan(%d, from_micros := 2400000)",
+		} {
+			_, err := lines(s, fmt.Sprintf(sql, token))
+			if err == nil || errors.Is(err, ErrFatal) || !strings.Contains(err.Error(), `"s"`) {
+				t.Fatalf("%q: %v, want an error that names the column", bad, err)
+			}
+		}
+		// Rows and columns that a query does not touch are not its problem.
+		wantLines(t, s, fmt.Sprintf("SELECT count(*), sum(n) FROM drumlin_scan(%d)", token), "3000|4498500")
+		wantLines(t, s, fmt.Sprintf("SELECT count(s) FROM drumlin_scan(%d, to_micros := 1000000)", token), "1000")
 	}
 }
