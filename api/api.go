@@ -114,8 +114,7 @@ func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
 	if s.controls != nil {
 		list = append(list,
 			route{"POST", supervisorPath + "/{id}/suspend", s.control(s.controls.Suspend)},
-			route{"POST", supervisorPath + "/{id}/resume", s.control(s.controls.Resume)},
-			route{"POST", supervisorPath + "/{id}/terminate", s.control(s.controls.Terminate)})
+			route{"POST", supervisorPath + "/{id}/resume", s.control(s.controls.Resume)})
 	}
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)

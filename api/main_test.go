@@ -116,12 +116,11 @@ func (f *fakeSupervisors) Suspend(_ context.Context, id string) error {
 }
 
 func (f *fakeSupervisors) Resume(_ context.Context, id string) error {
+	if id == "nobody" {
+		return &Error{Category: NotFound, Code: "notFound", Message: "No supervisor has the id nobody."}
+	}
 	f.done = append(f.done, "resume "+id)
 	return nil
-}
-
-func (f *fakeSupervisors) Terminate(_ context.Context, id string) error {
-	return &Error{Category: NotFound, Code: "notFound", Message: "No supervisor has the id " + id + "."}
 }
 
 type fakeHealth struct{ err error }

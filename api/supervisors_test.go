@@ -136,7 +136,7 @@ func TestControls(t *testing.T) {
 			t.Errorf("%s: status %d, body %s", verb, w.Code, w.Body)
 		}
 	}
-	wantError(t, call(h, "POST", supervisorPath+"/nobody/terminate", "", ""), 404, "nobody")
+	wantError(t, call(h, "POST", supervisorPath+"/nobody/resume", "", ""), 404, "nobody")
 	if want := []string{"suspend events", "resume events"}; !reflect.DeepEqual(sup.done, want) {
 		t.Errorf("done %v", sup.done)
 	}

@@ -72,12 +72,10 @@ type Supervisor struct {
 	Spec          json.RawMessage // canonical JSON; the api hides its secrets
 }
 
-// Controls changes what a supervisor does.
+// Controls makes supervisors stop reading, and read on.
 type Controls interface {
 	Suspend(ctx context.Context, id string) error
 	Resume(ctx context.Context, id string) error
-	// Terminate ends the supervisor. Its data stays.
-	Terminate(ctx context.Context, id string) error
 }
 
 // Health says whether the process can answer.

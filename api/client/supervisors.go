@@ -86,7 +86,7 @@ func (c *Client) Handoff(ctx context.Context, id string, groups []int) error {
 	return resp.Body.Close()
 }
 
-// Control sends one of the verbs suspend, resume and terminate.
+// Control sends one of the verbs suspend and resume.
 func (c *Client) Control(ctx context.Context, id, verb string) error {
 	resp, err := c.do(ctx, http.MethodPost, "", nil, supervisorPath, pathEscape(id), verb)
 	if err != nil {

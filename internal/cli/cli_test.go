@@ -49,10 +49,9 @@ func (s *server) Handoff(_ context.Context, id string, groups []int) error {
 	return nil
 }
 
-func (s *server) Suspend(context.Context, string) error   { return nil }
-func (s *server) Resume(context.Context, string) error    { return nil }
-func (s *server) Terminate(context.Context, string) error { return nil }
-func (s *server) Ready(context.Context) error             { return s.ready }
+func (s *server) Suspend(context.Context, string) error { return nil }
+func (s *server) Resume(context.Context, string) error  { return nil }
+func (s *server) Ready(context.Context) error           { return s.ready }
 
 // rows is an answer's rows, each cell as JSON.
 type rows struct {
@@ -333,7 +332,7 @@ func TestHandoffGetAndControls(t *testing.T) {
 	}
 	run(t, url, "", 0, "handoff", "v").want(t, 1, "", `"v"`)
 	run(t, url, "", 0, "get", "w").want(t, 0, "{\n  \"a\": {\n    \"consumerProperties\": {\n      \"p\": \"********\"\n    }\n  }\n}\n")
-	for _, verb := range []string{"suspend", "resume", "terminate"} {
+	for _, verb := range []string{"suspend", "resume"} {
 		run(t, url, "", 0, verb, "w").want(t, 0, "")
 	}
 }

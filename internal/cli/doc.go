@@ -1,5 +1,5 @@
-// Package cli holds the commands that talk to a running server: apply, sql, handoff, segments, status, get, suspend,
-// resume and terminate.
+// Package cli holds the commands that talk to a running server: apply, sql, handoff, segments, status, get, suspend
+// and resume.
 //
 // It owns flags, the text that people read, tables and exit codes. It never opens a catalog, a broker or a data file:
 // everything goes through api/client. Commands that start servers or write to Kafka are made elsewhere and handed to

@@ -40,7 +40,6 @@ func NewRoot(env *Env, version string, further ...*cobra.Command) *cobra.Command
 		newApplyCommand(env), newSQLCommand(env), newStatusCommand(env), newSegmentsCommand(env), newHandoffCommand(env),
 		newGetCommand(env), newControlCommand(env, "suspend", "Stop reading, keep everything that was read"),
 		newControlCommand(env, "resume", "Read on where a suspended supervisor stopped"),
-		newControlCommand(env, "terminate", "End a supervisor; its data stays and can be queried"),
 	} {
 		cmd.GroupID = groupUse
 		root.AddCommand(cmd)
