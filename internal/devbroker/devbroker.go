@@ -35,7 +35,10 @@ func Start(o Options) (*Broker, error) {
 		kfake.DataDir(o.DataDir),
 		kfake.ClusterID("drumlin-dev"),
 		kfake.DefaultNumPartitions(o.DefaultPartitions),
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(o.MaxMessageBytes)}),
+		kfake.BrokerConfigs(map[string]string{
+			"message.max.bytes": strconv.Itoa(o.MaxMessageBytes),
+			"log.retention.ms":  "-1", // generated and replayed records have old timestamps
+		}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker on %s with data in %s: %w", o.Address, o.DataDir, err)
