@@ -8,10 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"drumlin/internal/testkit"
 )
 
 func TestStatusAndHealth(t *testing.T) {
@@ -143,5 +147,29 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	if s := NewServer(http.NotFoundHandler(), quietLogger()); s.ReadHeaderTimeout == 0 || s.WriteTimeout != 0 || s.ReadTimeout != 0 {
 		t.Errorf("server %+v", s)
+	}
+}
+
+func TestTheDocumentNamesEveryPath(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "docs", "api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sup := twoSupervisors()
+	h := newHandler(t, Options{Queries: answering(sample()), Supervisors: sup, Controls: sup, Gatherer: prometheus.NewRegistry()})
+	e := decodeError(t, call(h, "GET", "/nothing", "", ""))
+	paths := strings.Split(e.Context["paths"], ", ")
+	if rows := strings.Count(string(text), "\n| `GET ") + strings.Count(string(text), "\n| `POST ") + strings.Count(string(text), "\n| `DELETE "); rows != len(paths) {
+		t.Errorf("docs/api.md has %d paths, the server %d", rows, len(paths))
+	}
+	for _, path := range paths {
+		if !strings.Contains(string(text), "| `"+path+"` |") {
+			t.Errorf("docs/api.md does not have %s", path)
+		}
+	}
+	for _, name := range append(append([]string{}, sqlFields...), resultFormats...) {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/api.md does not have %s", name)
+		}
 	}
 }

@@ -223,3 +223,13 @@ func TestRequests(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+func FuzzErrorOf(f *testing.F) {
+	f.Add(500, []byte(`{"errorMessage":"x","context":{"a":null}}`))
+	f.Add(502, []byte("<html>\xff"))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		if e := errorOf(status, body); e.Error() == "" || e.Status != status {
+			t.Fatalf("%#v", e)
+		}
+	})
+}

@@ -105,3 +105,23 @@ func word(rnd *rand.Rand, letters []rune) string {
 	}
 	return out.String()
 }
+
+func FuzzSafe(f *testing.F) {
+	f.Add("a\x1b[0m\u202e\xff\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		safe := Safe(s)
+		for _, r := range safe {
+			if hidden(r) {
+				t.Fatalf("%q still holds %q", safe, r)
+			}
+		}
+		if Safe(safe) != safe {
+			t.Fatalf("%q is not final", safe)
+		}
+		for _, cells := range []int{0, 1, 5} {
+			if short := Truncate(safe, cells); uniseg.StringWidth(short) > cells {
+				t.Fatalf("%q takes more than %d cells", short, cells)
+			}
+		}
+	})
+}
