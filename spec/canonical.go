@@ -123,3 +123,15 @@ func (c IOConfig) GoString() string { return c.String() }
 
 // LogValue keeps secrets out of logs.
 func (c IOConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// WithSuspended returns the spec with suspended set as said and everything else as it is.
+func WithSuspended(canonical []byte, suspended bool) (*Supervisor, error) {
+	root, problems := readTree(canonical)
+	if root == nil || root.kind != kindMap || len(problems) > 0 {
+		return nil, fmt.Errorf("suspend or resume: the spec in the catalog cannot be read: %w", problems)
+	}
+	root.entries = slices.DeleteFunc(root.entries, func(e entry) bool { return e.key == "suspended" })
+	root.entries = append(root.entries, entry{"suspended", &node{kind: kindBool, text: fmt.Sprint(suspended)}})
+	s, _, err := Parse(canonicalJSON(root, false))
+	return s, err
+}

@@ -1,0 +1,136 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"drumlin/catalog"
+	"drumlin/consumer"
+	"drumlin/spec"
+)
+
+// Topics is what is asked of the brokers; *consumer.Kafka has it.
+type Topics interface {
+	// Discover lists the existing topics that the spec reads.
+	Discover(ctx context.Context, s *spec.Supervisor) ([]consumer.TopicPartitions, error)
+	// HighWatermarks returns, per topic and partition, the end of what a read_committed reader can see.
+	HighWatermarks(ctx context.Context, s *spec.Supervisor, topics []string) (map[string]map[int32]int64, error)
+}
+
+// Ingest reads the partitions that this process owns; *consumer.Manager has it.
+type Ingest interface {
+	// Start begins to read a partition; Assignment.Ended is called when it is no longer read.
+	Start(ctx context.Context, a consumer.Assignment) error
+	// Update gives a running partition the newest version of its spec.
+	Update(ctx context.Context, s catalog.Supervisor, key catalog.PartitionKey) error
+	// Stop ends a worker, after a last handoff where asked. When it returns, the partition is no longer read, also after
+	// an error.
+	Stop(ctx context.Context, key catalog.PartitionKey, handoff bool) error
+	// Handoff reads up to the offset and commits everything hot.
+	Handoff(ctx context.Context, key catalog.PartitionKey, upTo int64) (revision int64, err error)
+	Status(key catalog.PartitionKey) (consumer.PartitionStatus, bool)
+}
+
+// Options are what a coordinator stands on. Zero values of the times mean the defaults.
+type Options struct {
+	Catalog *catalog.Catalog
+	Topics  Topics
+	Ingest  Ingest // nil: this process reads nothing; Node.Roles then lacks RoleIngest
+	Node    catalog.Node
+	Logger  *slog.Logger
+
+	LeaseTTL      time.Duration // of the node's registration. Default 10 s
+	DiscoverEvery time.Duration // how soon new topics and partitions are read. Default 5 s
+	StopTimeout   time.Duration // for the last handoffs when the process ends. Default 20 s
+	Backoff       time.Duration // longest pause after a partition's failure. Default 10 s
+	Now           func() time.Time
+	// HashKey makes the 32 random hex digits of a new datasource. Default: from the system's source.
+	HashKey func() (string, error)
+}
+
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		field     *time.Duration
+		otherwise time.Duration
+	}{
+		{&o.LeaseTTL, 10 * time.Second},
+		{&o.DiscoverEvery, 5 * time.Second},
+		{&o.StopTimeout, 20 * time.Second},
+		{&o.Backoff, 10 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.otherwise
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.HashKey == nil {
+		o.HashKey = randomHashKey
+	}
+}
+
+// Coordinator keeps supervisors and shares their partitions. It is safe for concurrent use.
+type Coordinator struct {
+	o       Options
+	kick    chan struct{} // asks the loop to look again
+	look    chan struct{} // asks for topics now
+	stepsWG sync.WaitGroup
+
+	mu         sync.Mutex
+	moved      chan struct{} // closed and replaced when something below changes
+	session    *catalog.Session
+	partitions map[catalog.PartitionKey]*partition
+	found      map[string]*discovery // by supervisor
+}
+
+// Errors that callers decide by; match them with errors.Is.
+var (
+	// ErrNoSupervisor: no supervisor has this id.
+	ErrNoSupervisor = errors.New("no such supervisor")
+	// ErrSuspended: the supervisor reads nothing now.
+	ErrSuspended = errors.New("the supervisor is suspended")
+	// ErrElsewhere: other processes read the partitions.
+	ErrElsewhere = errors.New("partitions are read by other processes")
+	// ErrNoPartition: the supervisor reads no partition of this number.
+	ErrNoPartition = errors.New("no such partition")
+)
+
+// New returns a coordinator that does nothing until Run, apart from submissions and status.
+func New(o Options) *Coordinator {
+	o.setDefaults()
+	return &Coordinator{
+		o: o, kick: make(chan struct{}, 1), look: make(chan struct{}, 1), moved: make(chan struct{}),
+		partitions: map[catalog.PartitionKey]*partition{}, found: map[string]*discovery{},
+	}
+}
+
+// changedLocked wakes those who wait for a change of the state under mu.
+func (c *Coordinator) changedLocked() {
+	close(c.moved)
+	c.moved = make(chan struct{})
+	signal(c.kick)
+}
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// supervisor finds a supervisor in the newest view.
+func (c *Coordinator) supervisor(id string) (*catalog.SupervisorView, error) {
+	v := c.o.Catalog.View().Supervisors[id]
+	if v == nil {
+		return nil, fmt.Errorf("%w: %q; list the supervisors to see their ids", ErrNoSupervisor, id)
+	}
+	return v, nil
+}

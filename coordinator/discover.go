@@ -1,0 +1,136 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"drumlin/catalog"
+	"drumlin/consumer"
+	"drumlin/spec"
+)
+
+// discovery is what is known of one supervisor's topics.
+type discovery struct {
+	version int64            // of the spec that was asked for
+	spec    *spec.Supervisor // of that version
+	asking  bool             // a question of the loop's is under way
+	asked   bool             // the loop has asked at least once
+	done    bool             // the brokers have answered at least once
+	err     error            // of the last question; nil: answered
+	at      time.Time        // of the last answer
+	// partitions only grow while the version stays: a topic that is missing from one answer is not given up, and its
+	// worker notices by itself when the topic is gone for good.
+	partitions map[catalog.PartitionKey]bool
+	// begun holds the partitions that existed when the supervisor began. All others appeared later and are read from
+	// their first record: nobody has seen it before.
+	begun map[catalog.PartitionKey]bool
+}
+
+// follow brings a discovery to the newest version of its supervisor. Called with mu held.
+func (c *Coordinator) follow(v *catalog.SupervisorView) *discovery {
+	d := c.found[v.ID]
+	if d != nil && d.version >= v.Version {
+		return d
+	}
+	next := &discovery{version: v.Version, partitions: map[catalog.PartitionKey]bool{}}
+	next.spec, _, next.err = spec.Parse(v.Spec)
+	if next.err != nil {
+		next.err = fmt.Errorf("version %d of supervisor %s cannot be read by this program: %w", v.Version, v.ID, next.err)
+	}
+	if d != nil {
+		next.begun = d.begun
+		if next.spec != nil && d.spec != nil && sameTopics(next.spec, d.spec) {
+			next.partitions, next.done, next.at = d.partitions, d.done, d.at
+		}
+	}
+	c.found[v.ID] = next
+	return next
+}
+
+func sameTopics(a, b *spec.Supervisor) bool {
+	return a.IO.Topic == b.IO.Topic && a.IO.TopicPattern == b.IO.TopicPattern &&
+		maps.Equal(a.IO.ConsumerProperties, b.IO.ConsumerProperties)
+}
+
+// discoverAll asks for the topics of every supervisor beside the caller, of each one question at a time: brokers that do
+// not answer hold up no others.
+func (c *Coordinator) discoverAll(ctx context.Context, wg *sync.WaitGroup) {
+	view := c.o.Catalog.View()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id := range c.found {
+		if view.Supervisors[id] == nil {
+			delete(c.found, id)
+		}
+	}
+	for _, v := range view.Supervisors {
+		if v.Suspended {
+			continue
+		}
+		d := c.follow(v)
+		if d.asking {
+			continue
+		}
+		d.asking, d.asked = true, true
+		wg.Go(func() {
+			_ = c.discover(ctx, v) // kept in the discovery, for status and readiness
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			d.asking = false
+		})
+	}
+}
+
+// discover asks for the topics of one supervisor.
+func (c *Coordinator) discover(ctx context.Context, v *catalog.SupervisorView) error {
+	c.mu.Lock()
+	d := c.follow(v)
+	c.mu.Unlock()
+	if d.spec == nil {
+		return d.err
+	}
+	topics, err := c.o.Topics.Discover(ctx, d.spec)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		if d.err == nil || d.err.Error() != err.Error() {
+			c.o.Logger.Warn("cannot list topics; trying again", "supervisor", v.ID, "error", err)
+		}
+		d.err = err
+		c.changedLocked()
+		return err
+	}
+	if c.took(d, v, topics) {
+		c.changedLocked()
+	}
+	return nil
+}
+
+// took takes an answer over and says whether it brought anything new.
+func (c *Coordinator) took(d *discovery, v *catalog.SupervisorView, topics []consumer.TopicPartitions) (news bool) {
+	news = !d.done || d.err != nil
+	d.done, d.err, d.at = true, nil, c.o.Now()
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			key := catalog.PartitionKey{Supervisor: v.ID, Topic: t.Topic, Partition: p}
+			if !d.partitions[key] {
+				d.partitions[key], news = true, true
+				c.o.Logger.Info("found a partition", "supervisor", v.ID, "topic", t.Topic, "partition", p)
+			}
+		}
+	}
+	if d.begun == nil {
+		d.begun = map[catalog.PartitionKey]bool{}
+		recorded := slices.ContainsFunc(slices.Collect(maps.Values(v.Partitions)), func(p *catalog.PartitionView) bool {
+			return p.OffsetRevision > 0
+		})
+		if !recorded {
+			d.begun = maps.Clone(d.partitions)
+		}
+	}
+	return news
+}

@@ -1,0 +1,204 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"drumlin/catalog"
+	"drumlin/consumer"
+)
+
+// partition is one partition as far as this process reads it. Its fields are guarded by the coordinator's mu; one step at
+// a time works on it (busy).
+type partition struct {
+	key      catalog.PartitionKey
+	busy     bool
+	held     bool          // owner is ours, as far as we know
+	owner    catalog.Owner // of the last acquisition
+	running  bool          // a worker has been started and has not been stopped
+	ended    bool          // the worker has stepped down by itself
+	version  int64         // of the spec that the worker was given
+	since    time.Time     // when the worker was started
+	failures int
+	retryAt  time.Time
+	err      error // of the last step or worker; nil: all is well
+}
+
+// idleFor is how long the loop waits when nothing is due.
+const idleFor = time.Minute
+
+// reconcile launches the step that each partition needs next, and says when to look again at the latest.
+func (c *Coordinator) reconcile(ctx context.Context, session *catalog.Session) time.Duration {
+	view := c.o.Catalog.View()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	target, owners := c.targetLocked(view)
+	for key, node := range target {
+		if node == c.o.Node.ID && c.partitions[key] == nil {
+			c.partitions[key] = &partition{key: key}
+		}
+	}
+	now := c.o.Now()
+	next := idleFor
+	keys := make([]catalog.PartitionKey, 0, len(c.partitions))
+	for key := range c.partitions {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, comparePartitions)
+	for _, key := range keys {
+		p := c.partitions[key]
+		if p.busy {
+			continue // its end kicks the loop
+		}
+		mine := target[key] == c.o.Node.ID
+		if mine || p.held || p.running {
+			next = min(next, c.advanceLocked(ctx, session, p, view, mine, owners[key], now))
+		} else {
+			delete(c.partitions, key)
+		}
+	}
+	return next
+}
+
+// advanceLocked launches one partition's next step. It returns when that may be, where it is not now.
+func (c *Coordinator) advanceLocked(ctx context.Context, session *catalog.Session, p *partition, view *catalog.View, mine bool,
+	owner string, now time.Time,
+) time.Duration {
+	sup := view.Supervisors[p.key.Supervisor]
+	switch {
+	case p.ended:
+		c.launch(ctx, p, "step down", func(ctx context.Context) error { return c.stop(ctx, p, false) })
+	case !mine:
+		c.launch(ctx, p, "give up", func(ctx context.Context) error { return c.stop(ctx, p, true) })
+	case p.running && p.version == sup.Version:
+	case now.Before(p.retryAt):
+		return p.retryAt.Sub(now)
+	case p.running:
+		c.launch(ctx, p, "update", func(ctx context.Context) error { return c.update(ctx, p, sup.Supervisor) })
+	case owner != "" && owner != c.o.Node.ID:
+		// The view changes when its owner lets go.
+	default:
+		fromEarliest := !c.found[p.key.Supervisor].begun[p.key]
+		c.launch(ctx, p, "start", func(ctx context.Context) error {
+			return c.start(ctx, session, p, sup.Supervisor, fromEarliest)
+		})
+	}
+	return idleFor
+}
+
+// launch runs one step of a partition beside the loop. Called with mu held.
+func (c *Coordinator) launch(ctx context.Context, p *partition, what string, step func(context.Context) error) {
+	p.busy = true
+	c.stepsWG.Go(func() {
+		err := step(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		p.busy = false
+		c.noteLocked(p, what, err)
+		c.changedLocked()
+	})
+}
+
+// noteLocked keeps a step's outcome. After a failure the next step waits, longer each time, with jitter.
+func (c *Coordinator) noteLocked(p *partition, what string, err error) {
+	if err == nil {
+		p.err = nil
+		return
+	}
+	p.err = err
+	p.failures++
+	pause := min(c.o.Backoff, 50*time.Millisecond<<min(p.failures, 16))
+	p.retryAt = c.o.Now().Add(pause/2 + rand.N(pause/2+1))
+	if !errors.Is(err, context.Canceled) {
+		c.o.Logger.Warn("a step of a partition failed", "step", what, "supervisor", p.key.Supervisor, "topic", p.key.Topic,
+			"partition", p.key.Partition, "error", err, "again", pause)
+	}
+}
+
+// start acquires a partition and starts its worker.
+func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *partition, sup catalog.Supervisor, fromEarliest bool) error {
+	owner, err := session.Acquire(ctx, p.key)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	p.owner, p.held, p.ended = owner, true, false
+	c.mu.Unlock()
+	err = c.o.Ingest.Start(ctx, consumer.Assignment{
+		Owner: owner, Supervisor: sup, FromEarliest: fromEarliest,
+		Ended: func(_ catalog.PartitionKey, err error) { c.workerEnded(p, owner.Epoch, err) },
+	})
+	c.mu.Lock()
+	p.running, p.version, p.since = err == nil, sup.Version, c.o.Now()
+	c.mu.Unlock()
+	if err == nil {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("start to read: %w", err), c.release(ctx, p, owner))
+}
+
+// stop ends a partition's worker and releases the partition.
+func (c *Coordinator) stop(ctx context.Context, p *partition, handoff bool) error {
+	c.mu.Lock()
+	owner, running, ended := p.owner, p.running, p.ended
+	c.mu.Unlock()
+	var err error
+	if running && !ended {
+		if err = c.o.Ingest.Stop(ctx, p.key, handoff); err != nil {
+			err = fmt.Errorf("stop reading: what was not handed off is read again from the log: %w", err)
+		}
+	}
+	c.mu.Lock()
+	p.running, p.ended = false, false
+	c.mu.Unlock()
+	return errors.Join(err, c.release(ctx, p, owner))
+}
+
+func (c *Coordinator) release(ctx context.Context, p *partition, owner catalog.Owner) error {
+	c.mu.Lock()
+	session := c.session
+	c.mu.Unlock()
+	var err error
+	if session != nil { // else its end releases everything
+		err = session.Release(ctx, owner)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.held = false
+	return err
+}
+
+func (c *Coordinator) update(ctx context.Context, p *partition, sup catalog.Supervisor) error {
+	if err := c.o.Ingest.Update(ctx, sup, p.key); err != nil {
+		return fmt.Errorf("give the worker version %d of the spec: %w", sup.Version, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.version = sup.Version
+	return nil
+}
+
+// steadyAfter is how long a worker must have run for its failures to be forgotten.
+const steadyAfter = 30 * time.Second
+
+// workerEnded is called when a worker has ended. nil means that it was stopped, and the step that did so goes on.
+func (c *Coordinator) workerEnded(p *partition, epoch int64, err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.owner.Epoch != epoch {
+		return
+	}
+	p.ended = true
+	if p.running && c.o.Now().Sub(p.since) > steadyAfter {
+		p.failures = 0
+	}
+	c.noteLocked(p, "read", err)
+	c.changedLocked()
+}

@@ -1,0 +1,214 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"drumlin/catalog"
+)
+
+// Run registers this process, and reads its share of the partitions until ctx ends; then it hands off what is hot, gives
+// everything up and returns nil. A lost lease is registered anew.
+func (c *Coordinator) Run(ctx context.Context) error {
+	pause := 50 * time.Millisecond
+	for ctx.Err() == nil {
+		session, err := c.o.Catalog.Register(ctx, c.o.Node, c.o.LeaseTTL)
+		if err != nil {
+			if errors.Is(err, catalog.ErrInvalid) || errors.Is(err, catalog.ErrFormat) || errors.Is(err, catalog.ErrClosed) {
+				return fmt.Errorf("run the coordinator: %w", err)
+			}
+			if ctx.Err() == nil {
+				c.o.Logger.Warn("cannot register this node; trying again", "node", c.o.Node.ID, "error", err)
+			}
+			wait(ctx, pause)
+			pause = min(2*pause, c.o.Backoff)
+			continue
+		}
+		pause = 50 * time.Millisecond
+		c.serve(ctx, session)
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// serve shares partitions under one session.
+func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
+	c.setSession(session)
+	// Steps outlive ctx: a step that is under way when the process ends is waited for, and the last handoffs come after.
+	steps, cancelSteps := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelSteps()
+	watch, cancelWatch := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { c.followView(watch) })
+	watching.Go(func() { c.followTopics(watch) })
+	lost := c.loop(ctx, steps, session)
+	cancelWatch()
+	watching.Wait()
+	if lost {
+		c.setSession(nil) // what it owned is gone: there is nothing to release
+	}
+	c.giveUp(ctx, cancelSteps, lost)
+	c.setSession(nil)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LeaseTTL)
+	defer cancel()
+	if err := session.Close(end); err != nil {
+		c.o.Logger.Warn("the node's lease will end by itself", "node", c.o.Node.ID, "error", err)
+	}
+}
+
+func (c *Coordinator) setSession(s *catalog.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = s
+	c.changedLocked()
+}
+
+// loop acts on every change until ctx ends or the session is lost.
+func (c *Coordinator) loop(ctx, steps context.Context, session *catalog.Session) (lost bool) {
+	for {
+		timer := time.NewTimer(c.reconcile(steps, session))
+		select {
+		case <-ctx.Done():
+		case <-session.Lost():
+			lost = true
+		case <-c.kick:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if lost || ctx.Err() != nil {
+			return lost
+		}
+	}
+}
+
+// followView kicks the loop at every new view.
+func (c *Coordinator) followView(ctx context.Context) {
+	for revision := int64(0); ; {
+		v, err := c.o.Catalog.WaitChange(ctx, revision)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.o.Logger.Error("the catalog's view advances no more", "error", err)
+				<-ctx.Done()
+			}
+			return
+		}
+		c.notice(v)
+		revision = v.Revision
+	}
+}
+
+// notice kicks the loop, and asks for topics where the view holds a supervisor or a version that is new.
+func (c *Coordinator) notice(v *catalog.View) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, s := range v.Supervisors {
+		d := c.found[id]
+		if !s.Suspended && (d == nil || d.version < s.Version || !d.asked) {
+			signal(c.look)
+		}
+	}
+	c.changedLocked()
+}
+
+// followTopics asks for topics and partitions now and then, and at once for a new supervisor.
+func (c *Coordinator) followTopics(ctx context.Context) {
+	var questions sync.WaitGroup
+	defer questions.Wait()
+	ticker := time.NewTicker(c.o.DiscoverEvery)
+	defer ticker.Stop()
+	for {
+		c.discoverAll(ctx, &questions)
+		select {
+		case <-ticker.C:
+		case <-c.look:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// giveUp ends all workers: with their last handoffs when the process ends, without when the session is lost, since the
+// epochs of their commits are over.
+func (c *Coordinator) giveUp(ctx context.Context, cancelSteps context.CancelFunc, lost bool) {
+	if lost {
+		cancelSteps()
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.StopTimeout)
+	defer cancel()
+	c.stopAll(stop, lost)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.stepsWG.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-stop.Done():
+		cancelSteps()
+		<-ended
+	}
+	c.stopAll(stop, lost) // those that a step was working on before
+	c.stepsWG.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.partitions)
+	c.changedLocked()
+}
+
+// stopAll launches the end of every partition that no step is working on.
+func (c *Coordinator) stopAll(ctx context.Context, lost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.partitions {
+		if !p.busy && (p.running || p.held) {
+			c.launch(ctx, p, "stop", func(ctx context.Context) error { return c.stop(ctx, p, !lost) })
+		}
+	}
+}
+
+// wantedLocked lists the partitions that should be read by someone, and who owns them now.
+func (c *Coordinator) wantedLocked(view *catalog.View) (wanted []catalog.PartitionKey, owners map[catalog.PartitionKey]string) {
+	owners = map[catalog.PartitionKey]string{}
+	for id, v := range view.Supervisors {
+		if v.Suspended {
+			continue
+		}
+		for key := range c.follow(v).partitions {
+			wanted = append(wanted, key)
+			if p := view.Supervisors[id].Partitions[key]; p != nil && p.Owner != nil {
+				owners[key] = p.Owner.Node
+			}
+			if p := c.partitions[key]; p != nil && p.held {
+				owners[key] = c.o.Node.ID
+			}
+		}
+	}
+	return wanted, owners
+}
+
+// targetLocked says who should read what.
+func (c *Coordinator) targetLocked(view *catalog.View) (target map[catalog.PartitionKey]string, owners map[catalog.PartitionKey]string) {
+	wanted, owners := c.wantedLocked(view)
+	var nodes []string
+	for id, n := range view.Nodes {
+		if id != c.o.Node.ID && slices.Contains(n.Roles, RoleIngest) {
+			nodes = append(nodes, id)
+		}
+	}
+	if c.o.Ingest != nil && slices.Contains(c.o.Node.Roles, RoleIngest) {
+		nodes = append(nodes, c.o.Node.ID)
+	}
+	return share(nodes, wanted, owners), owners
+}

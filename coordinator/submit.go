@@ -1,0 +1,97 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"drumlin/catalog"
+	"drumlin/consumer/decode"
+	"drumlin/spec"
+)
+
+// submitAttempts bounds how often a submission decides again after others came first.
+const submitAttempts = 10
+
+// Submit reads a spec and puts it into force. It returns when the newest view has it. A spec that is refused is an error of
+// type spec.Problems, and has changed nothing.
+func (c *Coordinator) Submit(ctx context.Context, data []byte) (id string, warnings []string, err error) {
+	s, warnings, err := spec.Parse(data)
+	if err != nil {
+		return "", warnings, err
+	}
+	if _, err := decode.New(s); err != nil {
+		return "", warnings, spec.Problems{{Path: "spec.ioConfig.inputFormat", Message: err.Error()}}
+	}
+	more, err := c.put(ctx, s)
+	return s.ID, append(warnings, more...), err
+}
+
+// put decides and publishes, again and again while others come first.
+func (c *Coordinator) put(ctx context.Context, s *spec.Supervisor) (warnings []string, err error) {
+	for range submitAttempts {
+		view, err := c.o.Catalog.Refresh(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("submit supervisor %s: %w", s.ID, err)
+		}
+		key, err := c.o.HashKey()
+		if err != nil {
+			return nil, fmt.Errorf("submit supervisor %s: %w", s.ID, err)
+		}
+		d, problems := decide(view, s, newDatasource{hashKey: key, nowMillis: c.o.Now().UnixMilli()})
+		if len(problems) > 0 {
+			return nil, problems
+		}
+		if d.unchanged {
+			return d.warnings, nil
+		}
+		revision, err := c.o.Catalog.PutSupervisor(ctx, d.change)
+		if errors.Is(err, catalog.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("submit supervisor %s: %w", s.ID, err)
+		}
+		c.o.Logger.Info("supervisor submitted", "supervisor", s.ID, "version", d.change.Supervisor.Version,
+			"datasource", d.change.Supervisor.Datasource, "schema", d.change.Supervisor.SchemaID, "suspended", s.Suspended)
+		if _, err := c.o.Catalog.WaitRevision(ctx, revision); err != nil {
+			return nil, fmt.Errorf("supervisor %s is in force, but not visible here yet: %w", s.ID, err)
+		}
+		return d.warnings, nil
+	}
+	return nil, fmt.Errorf("submit supervisor %s: %w: others changed it %d times meanwhile: try again", s.ID,
+		catalog.ErrConflict, submitAttempts)
+}
+
+// Suspend stops reading; what is hot is handed off. Resume goes on where it ended.
+func (c *Coordinator) Suspend(ctx context.Context, id string) error {
+	return c.setSuspended(ctx, id, true)
+}
+
+// Resume starts to read again.
+func (c *Coordinator) Resume(ctx context.Context, id string) error {
+	return c.setSuspended(ctx, id, false)
+}
+
+func (c *Coordinator) setSuspended(ctx context.Context, id string, suspended bool) error {
+	old, err := c.supervisor(id)
+	if err != nil {
+		return err
+	}
+	s, err := spec.WithSuspended(old.Spec, suspended)
+	if err != nil {
+		return fmt.Errorf("change supervisor %s: %w", id, err)
+	}
+	_, err = c.put(ctx, s)
+	return err
+}
+
+func randomHashKey() (string, error) {
+	var key [16]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return "", fmt.Errorf("make a hash key: %w", err)
+	}
+	return hex.EncodeToString(key[:]), nil
+}
