@@ -326,6 +326,12 @@ func TestHistoryDoesNotMatter(t *testing.T) {
 	if n := len(old.root.keys.entries); n > maxLearnedKeys+1000 {
 		t.Errorf("%d keys are remembered", n)
 	}
+	for i := range 50 {
+		decodeText(old, `{"t":1,"`+strconv.Itoa(i)+strings.Repeat("k", 10_000)+`":1}`)
+	}
+	if n := old.root.keys.learned; n > maxLearnedKeyBytes+20_000 {
+		t.Errorf("%d bytes of keys are remembered", n)
+	}
 	for _, key := range []string{`a\"b`, `a\\`, `a\u0022b`} {
 		text := `{"t":1,"` + key + `":1,"l":5}`
 		for range 2 {

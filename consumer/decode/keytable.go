@@ -4,9 +4,12 @@ import (
 	"hash/maphash"
 )
 
-// maxLearnedKeys bounds what a table remembers between records. More keys than that in one record are still told apart;
-// they are forgotten at the next.
-const maxLearnedKeys = 1024
+// What a table remembers between records is bounded. More keys than that in one record are still told apart; they are
+// forgotten at the next.
+const (
+	maxLearnedKeys     = 1024
+	maxLearnedKeyBytes = 64 << 10
+)
 
 // keyTable knows the keys of the objects at one place of the records: which of them lead somewhere, and which have
 // occurred in the object at hand. Records of one producer repeat their keys in the same order, so the table guesses the
@@ -15,6 +18,7 @@ type keyTable struct {
 	seed    maphash.Seed
 	entries []keyEntry // the first `wanted` lead to a node, the rest are learned
 	wanted  int
+	learned int     // bytes of learned keys
 	slots   []int32 // open addressing, a power of two: index of the entry + 1; 0: free
 	first   int32   // entry that the last object began with
 	visit   uint64  // number of the object at hand
@@ -38,13 +42,13 @@ func (t *keyTable) child(key string) *node {
 	if t.entries[i].node == nil {
 		t.entries[i].node = &node{slot: noSlot}
 	}
-	t.wanted = len(t.entries)
+	t.wanted, t.learned = len(t.entries), 0
 	return t.entries[i].node
 }
 
 // begin starts an object.
 func (t *keyTable) begin() {
-	if len(t.entries)-t.wanted > maxLearnedKeys {
+	if len(t.entries)-t.wanted > maxLearnedKeys || t.learned > maxLearnedKeyBytes {
 		t.forget()
 	}
 	t.visit++
@@ -63,6 +67,7 @@ func (t *keyTable) find(key []byte) int32 {
 	i := int32(len(t.entries))
 	t.entries = append(t.entries, keyEntry{key: string(key), plain: isPlain(key)})
 	t.slots[at] = i + 1
+	t.learned += len(key)
 	if 2*len(t.entries) > len(t.slots) {
 		t.rehash(2 * len(t.slots))
 	}
@@ -75,7 +80,7 @@ func (t *keyTable) forget() {
 	for i := range t.entries {
 		t.entries[i].next = 0
 	}
-	t.first = 0
+	t.first, t.learned = 0, 0
 	size := 16
 	for size < 2*t.wanted {
 		size *= 2

@@ -92,7 +92,7 @@ func (r *Reader) Next() (line []byte, number int64, err error) {
 			r.err = fmt.Errorf("read records from %s, line %d: %w", r.name, r.number, tooLong())
 			break
 		}
-		if len(bytes.TrimSpace(line)) > 0 {
+		if len(bytes.Trim(line, " \t\r")) > 0 {
 			return line, r.number, nil
 		}
 		r.blank++

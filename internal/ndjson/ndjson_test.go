@@ -175,7 +175,7 @@ func FuzzNext(f *testing.F) {
 		}
 		want := []string(nil)
 		for i, line := range strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n") {
-			if line = strings.TrimSuffix(line, "\r"); strings.TrimSpace(line) != "" {
+			if line = strings.TrimSuffix(line, "\r"); strings.Trim(line, " \t\r") != "" {
 				want = append(want, fmt.Sprintf("%d:%s", i+1, line))
 			}
 		}
