@@ -41,7 +41,7 @@ const (
 		formatreadablesize from_base64 from_binary from_hex get_bit hamming hash hex ilike_escape instr jaccard jaro_similarity
 		jaro_winkler_similarity lcase left left_grapheme len length length_grapheme levenshtein like_escape lower lpad ltrim
 		md5 md5_number md5_number_lower md5_number_upper mismatches nfc_normalize not_ilike_escape not_like_escape
-		octet_length ord parse_dirname parse_dirpath parse_filename parse_formatted_bytes parse_path pg_size_pretty position
+		octet_length ord parse_dirname parse_dirpath parse_filename parse_formatted_bytes parse_path position
 		prefix printf regexp_escape regexp_extract regexp_extract_all regexp_full_match regexp_matches regexp_replace
 		regexp_split_to_array repeat replace reverse right right_grapheme rpad rtrim set_bit sha1 sha256 split split_part
 		starts_with str_split str_split_regex string_split string_split_regex string_to_array strip_accents strlen strpos
@@ -89,7 +89,7 @@ const (
 		regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy reservoir_quantile
 		row_number sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow sumkahan var_pop var_samp
 		variance wavg weighted_avg`
-	otherFunctions = `alias constant_or_null error gen_random_uuid nullif pg_typeof switch typeof uuid uuid_extract_timestamp
+	otherFunctions = `alias constant_or_null error gen_random_uuid nullif switch typeof uuid uuid_extract_timestamp
 		uuid_extract_version uuidv4 uuidv7 version`
 	// druidFunctions are the macros that the engine adds under Druid's names.
 	druidFunctions = `time_floor time_ceil time_shift time_extract time_parse time_format time_in_interval millis_to_timestamp
@@ -107,7 +107,7 @@ var (
 		replace_type session_user setseed shobj_description sleep_ms stats timetz_byte_comparable txid_current user
 		variant_bytes_to_variant variant_extract variant_normalize variant_to_parquet_variant variant_typeof vector_type
 		write_log`)
-	deniedFunctionPrefixes = []string{"__internal_", "icu_", "has_", "pg_", "inet_", "st_", internalPrefix}
+	deniedFunctionPrefixes = []string{"__internal_", "icu_", "has_", "pg_", "inet_", "st_", "drumlin_", internalPrefix}
 )
 
 // checkFunction admits a scalar, aggregate or window function by its name in lower case.

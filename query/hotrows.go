@@ -79,11 +79,14 @@ func hotBuckets(rows *segment.HotRows, chunk func(millis int64) segment.Bucket) 
 			return nil, err
 		}
 		for row := range times.Len() {
-			add(chunk(floorMillis(int64(times.Value(row)))), 1, 0)
+			add(chunk(floorMillis(int64(times.Value(row)))), 1, estimatedCellBytes*batch.Record.NumCols())
 		}
 	}
 	return out, nil
 }
+
+// estimatedCellBytes stands for the size of a value where the batch's own estimate no longer holds.
+const estimatedCellBytes = 12
 
 func timeColumn(r arrow.RecordBatch) (*array.Timestamp, error) {
 	for _, at := range r.Schema().FieldIndices(segment.TimeColumn) {
