@@ -12,8 +12,7 @@ func twoSupervisors() *fakeSupervisors {
 	return &fakeSupervisors{list: []Supervisor{
 		{
 			ID: "events", State: "RUNNING", DetailedState: "RUNNING", Healthy: true, DataSource: "events",
-			Spec: json.RawMessage(`{"type":"kafka","spec":{"ioConfig":{"topic":"events","consumerProperties":{` +
-				`"bootstrap.servers":"k:9092","sasl.jaas.config":"hunter2","fetch.max.bytes":"17","x.key":12345678901234567890}}}}`),
+			Spec: json.RawMessage(`{"type":"kafka","n":12345678901234567890,"html":"<&>"}`),
 		},
 		{ID: "wiki", State: "UNHEALTHY_SUPERVISOR", Suspended: true, DataSource: "wikipedia", Spec: json.RawMessage(`{"n":1.10}`)},
 	}}
@@ -62,17 +61,16 @@ func TestListAndGet(t *testing.T) {
 		supervisorPath + "?state=true": `[{"id":"events","state":"RUNNING","detailedState":"RUNNING","healthy":true,` +
 			`"suspended":false,"dataSource":"events"},{"id":"wiki","state":"UNHEALTHY_SUPERVISOR","detailedState":"",` +
 			`"healthy":false,"suspended":true,"dataSource":"wikipedia"}]`,
-		supervisorPath + "/wiki": `{"n":1.10}`,
-		supervisorPath + "/events": `{"spec":{"ioConfig":{"consumerProperties":{"bootstrap.servers":"k:9092",` +
-			`"fetch.max.bytes":"17","sasl.jaas.config":"********","x.key":"********"},"topic":"events"}},"type":"kafka"}`,
+		supervisorPath + "/wiki":          `{"n":1.10}`,
+		supervisorPath + "/events":        `{"type":"kafka","n":12345678901234567890,"html":"<&>"}`,
 		supervisorPath + "/events/health": `{"healthy":true}`,
 	} {
 		if w := call(h, "GET", path, "", ""); w.Code != 200 || w.Body.String() != want+"\n" {
 			t.Errorf("%s: status %d\ngot  %swant %s", path, w.Code, w.Body, want)
 		}
 	}
-	for _, path := range []string{supervisorPath + "?full", supervisorPath + "?full=null", supervisorPath + "/events"} {
-		if w := call(h, "GET", path, "", ""); strings.Contains(w.Body.String(), "hunter2") || !strings.Contains(w.Body.String(), "********") {
+	for _, path := range []string{supervisorPath + "?full", supervisorPath + "?full=null"} {
+		if w := call(h, "GET", path, "", ""); !strings.Contains(w.Body.String(), `"spec":{"n":1.10}`) {
 			t.Errorf("%s shows %s", path, w.Body)
 		}
 	}
@@ -89,20 +87,6 @@ func TestListAndGet(t *testing.T) {
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &report); err != nil || report.ID != "wiki" || report.GenerationTime == "" || report.Payload["state"] != "RUNNING" {
 		t.Errorf("%v: %s", err, w.Body)
-	}
-}
-
-func TestRedactionFindsEscapedNamesAtAnyDepth(t *testing.T) {
-	for _, spec := range []string{
-		`{"consumerProperties":{"ssl.key.password":"hunter2"}}`,
-		`{"a":[{"\u0063onsumerProperties":{"p":"hunter2"}}]}`,
-		`{"consumerProperties":"hunter2"}`,
-		`{"ConsumerProperties":{"p":["hunter2"]}}`,
-	} {
-		got, err := redactSpec(json.RawMessage(spec))
-		if err != nil || strings.Contains(string(got), "hunter2") {
-			t.Errorf("%s → %s, %v", spec, got, err)
-		}
 	}
 }
 
@@ -142,19 +126,4 @@ func TestControls(t *testing.T) {
 	}
 	without := newHandler(t, Options{Supervisors: sup})
 	wantError(t, call(without, "POST", supervisorPath+"/events/suspend", "", ""), 404)
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add(`{"spec":{"ioConfig":{"consumerProperties":{"a.ms":"1","b":{"c":"hunter2"}}}}}`)
-	f.Add(`[{"consumerProperties":null}]`)
-	f.Fuzz(func(t *testing.T, spec string) {
-		got, err := redactSpec(json.RawMessage(spec))
-		if err != nil {
-			return
-		}
-		again, err := redactSpec(got)
-		if err != nil || string(again) != string(got) && json.Valid([]byte(spec)) {
-			t.Fatalf("%s → %s → %s, %v", spec, got, again, err)
-		}
-	})
 }

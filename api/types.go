@@ -69,7 +69,7 @@ type Supervisor struct {
 	Healthy       bool
 	Suspended     bool
 	DataSource    string
-	Spec          json.RawMessage // canonical JSON; the api hides its secrets
+	Spec          json.RawMessage // JSON, without secrets
 }
 
 // Controls makes supervisors stop reading, and read on.

@@ -38,16 +38,17 @@ type PartitionStatus struct {
 	Topic           string `json:"topic"`
 	Partition       int32  `json:"partition"`
 	Generation      int32  `json:"generation"`
-	Owner           string `json:"owner"` // node id; empty: nobody
-	State           string `json:"state"`
-	CommittedOffset int64  `json:"committedOffset"`
-	CurrentOffset   *int64 `json:"currentOffset"` // read up to here; nil: not known
-	LatestOffset    *int64 `json:"latestOffset"`  // the broker's end; nil: not known
+	Owner           string `json:"owner"`           // node id; empty: nobody
+	State           string `json:"state"`           // empty: read by another process, or by none
+	CommittedOffset *int64 `json:"committedOffset"` // nil: it has not begun
+	CurrentOffset   *int64 `json:"currentOffset"`   // read up to here; nil: not known
+	LatestOffset    *int64 `json:"latestOffset"`    // the broker's end; nil: not known
 	Lag             *int64 `json:"lag"`
 	HotRows         int64  `json:"hotRows"`
 	HotBytes        int64  `json:"hotBytes"`
-	LastCommitTime  string `json:"lastCommitTime"`
-	Halted          string `json:"halted"` // why reading has stopped; empty: it has not
+	LastCommit      string `json:"lastCommit"` // ISO 8601; empty: never
+	Halted          string `json:"halted"`     // why reading has stopped; empty: it has not
+	Error           string `json:"error"`      // what went wrong last, and is being retried unless it has halted
 }
 
 // Status returns a supervisor's status report.

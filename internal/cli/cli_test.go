@@ -294,9 +294,9 @@ func TestSegments(t *testing.T) {
 func TestStatus(t *testing.T) {
 	s := &server{status: map[string]string{"w": `{"dataSource":"wikipedia","stream":"wiki","state":"RUNNING","detailedState":"RUNNING",
 		"healthy":true,"partitionStatus":[
-		{"topic":"wiki","partition":0,"owner":"n1","state":"READING","committedOffset":1000,"latestOffset":2500,"lag":1500,"hotRows":1234,"hotBytes":4096,"lastCommitTime":"2026-01-01T00:00:00Z"},
-		{"topic":"wiki","partition":1,"committedOffset":0,"halted":"offset out of range"}],
-		"recentErrors":[{"timestamp":"2026-01-01T00:00:00Z","message":"broker away"}]}`}}
+		{"topic":"wiki","partition":0,"owner":"n1","state":"READING","committedOffset":1000,"latestOffset":2500,"lag":1500,"hotRows":1234,"hotBytes":4096,"lastCommit":"2026-01-01T00:00:00Z"},
+		{"topic":"wiki","partition":1,"halted":"offset_out_of_range","error":"[3, 7) is gone"}],
+		"recentErrors":[{"message":"topic wiki, partition 1: [3, 7) is gone"},{"timestamp":"2026-01-01T00:00:00Z","message":"broker away"}]}`}}
 	url := s.start(t)
 	run(t, url, "", 0, "status").want(t, 0, "", "drumlin apply")
 	s.list = []api.Supervisor{{ID: "w", DataSource: "wikipedia"}}
@@ -309,8 +309,8 @@ func TestStatus(t *testing.T) {
 		"supervisor  topic  partition  owner   state    committed   end    lag  hot rows  hot size  last commit\n"+
 		"──────────  ─────  ─────────  ──────  ───────  ─────────  ────  ─────  ────────  ────────  ────────────────────\n"+
 		"w           wiki           0  n1      READING       1000  2500  1,500     1,234   4.0 KiB  2026-01-01T00:00:00Z\n"+
-		"w           wiki           1  nobody                   0     ?      ?         0       0 B  never\n"+
-		"\nw: partition 1 of topic wiki has halted: offset out of range\n"+
+		"w           wiki           1  nobody                   -     ?      ?         0       0 B  never\n"+
+		"\nw: partition 1 of topic wiki has halted (offset_out_of_range): [3, 7) is gone\n"+
 		"\nw: 2026-01-01T00:00:00Z broker away\n", "catching up")
 	o := run(t, url, "", 0, "status", "w", "--json")
 	if !json.Valid([]byte(o.stdout)) || !strings.Contains(o.stdout, `"hotRows": 1234`) {
@@ -323,7 +323,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestHandoffGetAndControls(t *testing.T) {
-	s := &server{list: []api.Supervisor{{ID: "w", Spec: json.RawMessage(`{"a":{"consumerProperties":{"p":"hunter2"}}}`)}}}
+	s := &server{list: []api.Supervisor{{ID: "w", Spec: json.RawMessage(`{"a":{"consumerProperties":{"p":"********"}}}`)}}}
 	url := s.start(t)
 	run(t, url, "", 0, "handoff", "w").want(t, 0, "", "handed off w in ")
 	run(t, url, "", 0, "handoff", "w", "--group", "0,2").want(t, 0, "")

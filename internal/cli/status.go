@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -142,12 +143,12 @@ func partitionTable(reports []*client.Status) *table.Table {
 			if owner == "" {
 				owner = "nobody"
 			}
-			commit := p.LastCommitTime
+			commit := p.LastCommit
 			if commit == "" {
 				commit = "never"
 			}
 			t.Rows = append(t.Rows, []string{
-				r.ID, p.Topic, strconv.Itoa(int(p.Partition)), owner, p.State, strconv.FormatInt(p.CommittedOffset, 10),
+				r.ID, p.Topic, strconv.Itoa(int(p.Partition)), owner, p.State, committed(p.CommittedOffset),
 				plainKnown(p.LatestOffset), known(p.Lag), thousands(p.HotRows), byteSize(p.HotBytes), commit,
 			})
 		}
@@ -162,19 +163,32 @@ func writeTroubles(env *Env, reports []*client.Status) error {
 			if p.Halted == "" {
 				continue
 			}
-			if _, err := fmt.Fprintf(env.Stdout, "\n%s: partition %d of topic %s has halted: %s\n",
-				table.Safe(r.ID), p.Partition, table.Safe(p.Topic), table.Safe(p.Halted)); err != nil {
+			if _, err := fmt.Fprintf(env.Stdout, "\n%s: partition %d of topic %s has halted (%s): %s\n",
+				table.Safe(r.ID), p.Partition, table.Safe(p.Topic), table.Safe(p.Halted), table.Safe(p.Error)); err != nil {
 				return err
 			}
 		}
 		for _, e := range r.Payload.RecentErrors {
-			if _, err := fmt.Fprintf(env.Stdout, "\n%s: %s %s\n",
-				table.Safe(r.ID), table.Safe(e.Timestamp), table.Safe(e.Message)); err != nil {
+			if told(r, e.Message) {
+				continue
+			}
+			if _, err := fmt.Fprintf(env.Stdout, "\n%s: %s\n",
+				table.Safe(r.ID), table.Safe(strings.TrimSpace(e.Timestamp+" "+e.Message))); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// told says whether an error is that of a halted partition, which has its own line.
+func told(r *client.Status, message string) bool {
+	for _, p := range r.Payload.PartitionStatus {
+		if p.Halted != "" && p.Error != "" && strings.HasSuffix(message, p.Error) {
+			return true
+		}
+	}
+	return false
 }
 
 func stateText(p *client.StatusPayload) string {
@@ -205,6 +219,14 @@ func totalLag(p *client.StatusPayload) *int64 {
 		sum += *part.Lag
 	}
 	return &sum
+}
+
+// committed is a dash where nothing has ever been begun.
+func committed(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*n, 10)
 }
 
 func known(n *int64) string {
