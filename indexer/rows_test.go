@@ -226,7 +226,7 @@ func readBack(t *testing.T, store objectstore.Store, result *Result) [][]testRow
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := segment.OpenReader(meta.Object, bytes.NewReader(content), meta.Bytes, nil)
+		r, err := segment.OpenReader(meta.Object, bytes.NewReader(content), meta.Bytes)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,11 +26,10 @@ type Reader struct {
 	source *sourceReader
 }
 
-// OpenReader reads the footer of the object that src holds whole. The name stands in errors.
-func OpenReader(name string, src io.ReaderAt, bytes int64, mem memory.Allocator) (*Reader, error) {
-	if mem == nil {
-		mem = memory.DefaultAllocator
-	}
+// OpenReader reads the footer of the object that src holds whole. The name stands in errors. Everything comes from Go's
+// heap, since the Parquet library does not give back all of its decoders' scratch.
+func OpenReader(name string, src io.ReaderAt, bytes int64) (*Reader, error) {
+	mem := memory.NewGoAllocator()
 	r := &Reader{name: name}
 	err := guard(name, func() error {
 		var err error
