@@ -96,7 +96,7 @@ func TestStartAndRateChangeTimesOnly(t *testing.T) {
 }
 
 func TestSharesAndSkew(t *testing.T) {
-	const n = 40_000
+	const n = 20_000
 	records, keys, millis := all(t, Options{Events: n, Duplicates: 0.1, Late: 0.02, Seed: 11})
 	first := map[string][]byte{}
 	duplicates, late, far := 0, 0, 0
@@ -169,7 +169,7 @@ func top(counts map[string]int, part float64) float64 {
 
 func TestHoursDiffer(t *testing.T) {
 	hours := [24]int{}
-	_, _, millis := all(t, Options{Events: 50_000, Seed: 5, RatePerSecond: 0.6})
+	_, _, millis := all(t, Options{Events: 20_000, Seed: 5, RatePerSecond: 0.25})
 	day := millis[0] / 86_400_000
 	for _, m := range millis {
 		if m/86_400_000 == day {

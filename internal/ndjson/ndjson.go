@@ -21,6 +21,7 @@ var ErrLineTooLong = errors.New("the line is too long")
 // Reader gives the lines of one input. It is for one goroutine.
 type Reader struct {
 	name   string
+	limit  int // bytes of a line without its end
 	source *counter
 	size   int64
 	file   *os.File // nil: not ours to close
@@ -35,7 +36,7 @@ type Reader struct {
 // The caller closes the Reader.
 func Open(path string, stdin io.Reader) (*Reader, error) {
 	if path == "-" {
-		return newReader("standard input", stdin, -1, nil)
+		return newReader("standard input", stdin, -1, nil, MaxLineBytes)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -45,15 +46,15 @@ func Open(path string, stdin io.Reader) (*Reader, error) {
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		size = info.Size()
 	}
-	r, err := newReader(path, f, size, f)
+	r, err := newReader(path, f, size, f, MaxLineBytes)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return r, nil
 }
 
-func newReader(name string, source io.Reader, size int64, file *os.File) (*Reader, error) {
-	r := &Reader{name: name, source: &counter{r: source}, size: size, file: file}
+func newReader(name string, source io.Reader, size int64, file *os.File, limit int) (*Reader, error) {
+	r := &Reader{name: name, limit: limit, source: &counter{r: source}, size: size, file: file}
 	r.lines = bufio.NewReaderSize(r.source, bufferBytes)
 	head, err := r.lines.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -88,8 +89,8 @@ func (r *Reader) Next() (line []byte, number int64, err error) {
 		}
 		r.number++
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		if len(line) > MaxLineBytes {
-			r.err = fmt.Errorf("read records from %s, line %d: %w", r.name, r.number, tooLong())
+		if len(line) > r.limit {
+			r.err = fmt.Errorf("read records from %s, line %d: %w", r.name, r.number, r.tooLong())
 			break
 		}
 		if len(bytes.Trim(line, " \t\r")) > 0 {
@@ -108,8 +109,8 @@ func (r *Reader) read() ([]byte, error) {
 	}
 	r.long = append(r.long[:0], part...)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		if len(r.long) > MaxLineBytes+len("\r\n") {
-			return nil, tooLong()
+		if len(r.long) > r.limit+len("\r\n") {
+			return nil, r.tooLong()
 		}
 		part, err = r.lines.ReadSlice('\n')
 		r.long = append(r.long, part...)
@@ -117,7 +118,9 @@ func (r *Reader) read() ([]byte, error) {
 	return r.long, err
 }
 
-func tooLong() error { return fmt.Errorf("%w: more than %d bytes", ErrLineTooLong, MaxLineBytes) }
+func (r *Reader) tooLong() error {
+	return fmt.Errorf("%w: more than %d bytes", ErrLineTooLong, r.limit)
+}
 
 // Blank is how many blank lines Next has skipped.
 func (r *Reader) Blank() int64 { return r.blank }

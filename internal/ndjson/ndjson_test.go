@@ -81,9 +81,10 @@ func TestLines(t *testing.T) {
 }
 
 func TestLongLines(t *testing.T) {
-	longest := strings.Repeat("x", MaxLineBytes)
+	const limit = 2*bufferBytes + 100
+	longest := strings.Repeat("x", limit)
 	read := func(text string) (first int, number int64, err error) {
-		r, err := Open("-", strings.NewReader(text))
+		r, err := newReader("records", strings.NewReader(text), -1, nil, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +92,7 @@ func TestLongLines(t *testing.T) {
 		return len(line), number, err
 	}
 	for _, end := range []string{"", "\n", "\r\n", "\nnext\n"} {
-		if n, number, err := read(longest + end); n != MaxLineBytes || number != 1 || err != nil {
+		if n, number, err := read(longest + end); n != limit || number != 1 || err != nil {
 			t.Errorf("the longest line, then %q: %d bytes, line %d, %v", end, n, number, err)
 		}
 	}
