@@ -138,8 +138,13 @@ func (e *Error) body() errorBody {
 func errorOf(err error) *Error {
 	var known *Error
 	switch {
-	case errors.As(err, &known):
+	case errors.As(err, &known) && known.Category != "":
 		return known
+	case known != nil:
+		// An error of a kind that nobody has placed yet is ours.
+		placed := *known
+		placed.Category = RuntimeFailure
+		return &placed
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Category: Timeout, Code: "timeout", Message: "The request ran out of time: " + err.Error(), Err: err}
 	case errors.Is(err, context.Canceled):

@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// statusClientGone is logged, and never seen, where the client closed the connection before the answer.
-const statusClientGone = 499
-
 // record is what one request's log line will say. One goroutine serves a request, so it needs no lock.
 type record struct {
 	queryID string

@@ -57,8 +57,8 @@ func queryError(ctx context.Context, r *http.Request, id string, err error) erro
 	}
 	if r.Context().Err() != nil {
 		return &Error{
-			Category: Canceled, Code: "clientGone", Status: statusClientGone,
-			Message: "The client closed the connection.", Err: err,
+			Category: ServiceUnavailable, Code: "requestEnded", Err: err,
+			Message: "The query was ended: its client closed the connection, or the server is stopping.",
 		}
 	}
 	return err

@@ -202,6 +202,7 @@ func TestErrorsOfQueries(t *testing.T) {
 		{&Error{Category: Unsupported, Code: "unsupported", Message: "not yet"}, 501, Unsupported},
 		{context.DeadlineExceeded, 504, Timeout},
 		{errors.New("broken"), 500, RuntimeFailure},
+		{&Error{Code: "new", Message: "of no category"}, 500, RuntimeFailure},
 	} {
 		h := newHandler(t, Options{Queries: failing(tc.err)})
 		w := call(h, "POST", sqlPath, "text/plain", "SELECT 1")
