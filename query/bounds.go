@@ -52,10 +52,11 @@ func addConditions(from, where node, mentions []mention, parameters []any) {
 		return
 	}
 	single := from.text("type") == "BASE_TABLE"
+	direct := directTables(from, map[int]bool{})
 	for _, c := range conjuncts(where, nil) {
-		for _, cond := range conditionsOf(c.node, parameters) {
+		for _, cond := range conditionsOf(c, parameters) {
 			for i := range mentions {
-				if m := &mentions[i]; m.owns(cond.qualifier, single) {
+				if m := &mentions[i]; direct[m.ref.location] && m.owns(cond.qualifier, single) {
 					m.conditions = append(m.conditions, cond.condition)
 				}
 			}
@@ -100,11 +101,24 @@ func prunable(from node) bool {
 	return false
 }
 
-type conjunct struct{ node node }
+// directTables collects the places of the tables that the FROM clause itself names: those in subqueries of its join
+// conditions may bear the same alias and are not meant.
+func directTables(from node, out map[int]bool) map[int]bool {
+	switch from.text("type") {
+	case "BASE_TABLE":
+		if at := from.location(); at >= 0 {
+			out[at] = true
+		}
+	case "JOIN":
+		directTables(from.child("left"), out)
+		directTables(from.child("right"), out)
+	}
+	return out
+}
 
-func conjuncts(n node, out []conjunct) []conjunct {
+func conjuncts(n node, out []node) []node {
 	if n.text("type") != "CONJUNCTION_AND" {
-		return append(out, conjunct{n})
+		return append(out, n)
 	}
 	for _, c := range n.list("children") {
 		out = conjuncts(asNode(c), out)

@@ -43,7 +43,7 @@ func (e *Error) Error() string {
 	if e.Hint == "" {
 		return e.Message
 	}
-	return e.Message + ": " + e.Hint
+	return e.Message + "; " + e.Hint
 }
 
 // Unwrap returns the cause.

@@ -318,7 +318,7 @@ func isSchemaName(s string) bool {
 func statementName(kind string) string {
 	switch kind {
 	case "SHOW_REF":
-		return "SHOW, DESCRIBE and SUMMARIZE"
+		return "a look at the catalog (SHOW, DESCRIBE, SUMMARIZE)"
 	case "PIVOT":
 		return "PIVOT"
 	}

@@ -89,7 +89,7 @@ func readsSystem(a *admitted) bool {
 func (q *run) parse(ctx context.Context, sql string) ([]node, *Error) {
 	raw, err := q.db.SyntaxTree(ctx, sql)
 	if err != nil {
-		return nil, parseError(ctx, err)
+		return nil, parseError(ctx, sql, err)
 	}
 	tree, err := decodeTree(raw)
 	if err != nil {
@@ -161,7 +161,7 @@ func (q *run) check(ctx context.Context, sql string, b *builder) *Error {
 }
 
 // parseError is for a text that DuckDB's parser refuses.
-func parseError(ctx context.Context, err error) *Error {
+func parseError(ctx context.Context, sql string, err error) *Error {
 	var refused *duckdb.SQLError
 	if !errors.As(err, &refused) {
 		return setupError(ctx, err)
@@ -175,6 +175,9 @@ func parseError(ctx context.Context, err error) *Error {
 	}
 	if strings.Contains(strings.ToLower(refused.Message), `at or near "to"`) {
 		e.Hint = "FLOOR(x TO HOUR) is not supported, write TIME_FLOOR(x, 'PT1H')"
+	}
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(sql)), "explain") {
+		e.Hint = "EXPLAIN is not supported"
 	}
 	e.Err = err
 	return e
@@ -192,6 +195,7 @@ func statementError(ctx context.Context, err error) *Error {
 	}
 	e := newError(Invalid, "", "%s", refused.Message)
 	e.Names, e.Err = refused.Candidates, err
+	e.Hint = didYouMean(refused.Candidates)
 	return e
 }
 
