@@ -280,10 +280,10 @@ func TestSegments(t *testing.T) {
 	}
 	url := s.start(t)
 	run(t, url, "", 0, "segments", "wiki").want(t, 0, ""+
-		"chunk                        state  rows     size  source                 object\n"+
-		"───────────────────────────  ─────  ────  ───────  ─────────────────────  ──────────────\n"+
-		"2015-09-12/2015-09-12T01:00  cold   1000  2.0 KiB  wikipedia/0 [0, 1000)  data/a.parquet\n"+
-		"2015-09-12T01:00/2015-09-13  hot     268    512 B  wikipedia/1 [7, 275)\n",
+		"chunk                              state  rows     size  source                 object\n"+
+		"─────────────────────────────────  ─────  ────  ───────  ─────────────────────  ──────────────\n"+
+		"2015-09-12T00:00/2015-09-12T01:00  cold   1000  2.0 KiB  wikipedia/0 [0, 1000)  data/a.parquet\n"+
+		"2015-09-12T01:00/2015-09-13T00:00  hot     268    512 B  wikipedia/1 [7, 275)\n",
 		"2 segments, 1,268 rows (268 hot), 2.5 KiB")
 	run(t, url, "", 0, "segments", "wikipedia").want(t, 0, "", "no segments yet")
 	run(t, url, "", 0, "segments", "wikipdia").want(t, 1, "", "there are wikipedia")
@@ -320,6 +320,23 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	run(t, url, "", 0, "status", "v").want(t, 1, "", `No supervisor has the id "v".`)
+}
+
+func TestShortNames(t *testing.T) {
+	for _, tc := range [][3]string{
+		{"2015-09-12T00:00:00.000Z", "2015-09-13T00:00:00.000Z", "2015-09-12/2015-09-13"},
+		{"2015-09-12T00:00:01.000Z", "2015-09-12T00:00:02.000Z", "2015-09-12T00:00:01/2015-09-12T00:00:02"},
+		{"2015-09-12T00:00:00.000Z", "2015-09-12T00:00:01.000Z", "2015-09-12T00:00:00/2015-09-12T00:00:01"},
+	} {
+		if got := chunkText(tc[0], tc[1]); got != tc[2] {
+			t.Errorf("%s", got)
+		}
+	}
+	for node, want := range map[string]string{"": "nobody", "n1": "n1", "baba94c1-3414-4b96-9a0e-070bd98c0859": "baba94c1"} {
+		if got := ownerText(node); got != want {
+			t.Errorf("%q is shown as %q", node, got)
+		}
+	}
 }
 
 func TestHandoffGetAndControls(t *testing.T) {

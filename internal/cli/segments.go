@@ -142,17 +142,13 @@ func readSegment(cells []json.RawMessage) (segmentRow, error) {
 	return s, nil
 }
 
-// chunkText shortens an interval in ISO 8601: no fractions that are zero, no seconds that are zero, no midnight.
-func chunkText(start, end string) string { return shortTime(start) + "/" + shortTime(end) }
-
-func shortTime(iso string) string {
-	text := strings.TrimSuffix(iso, "Z")
-	text = strings.TrimSuffix(text, ".000")
-	if strings.HasSuffix(text, "T00:00:00") {
-		return strings.TrimSuffix(text, "T00:00:00")
+// chunkText shortens an interval in ISO 8601: to days where both ends are midnights, else to minutes, else to seconds.
+func chunkText(start, end string) string {
+	start, end = strings.TrimSuffix(start, ".000Z"), strings.TrimSuffix(end, ".000Z")
+	for _, zero := range []string{"T00:00:00", ":00"} {
+		if strings.HasSuffix(start, zero) && strings.HasSuffix(end, zero) {
+			return strings.TrimSuffix(start, zero) + "/" + strings.TrimSuffix(end, zero)
+		}
 	}
-	if strings.Count(text, ":") == 2 {
-		text = strings.TrimSuffix(text, ":00")
-	}
-	return text
+	return start + "/" + end
 }

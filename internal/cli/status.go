@@ -139,21 +139,29 @@ func partitionTable(reports []*client.Status) *table.Table {
 	}}
 	for _, r := range reports {
 		for _, p := range r.Payload.PartitionStatus {
-			owner := p.Owner
-			if owner == "" {
-				owner = "nobody"
-			}
 			commit := p.LastCommit
 			if commit == "" {
 				commit = "never"
 			}
 			t.Rows = append(t.Rows, []string{
-				r.ID, p.Topic, strconv.Itoa(int(p.Partition)), owner, p.State, committed(p.CommittedOffset),
+				r.ID, p.Topic, strconv.Itoa(int(p.Partition)), ownerText(p.Owner), p.State, committed(p.CommittedOffset),
 				plainKnown(p.LatestOffset), known(p.Lag), thousands(p.HotRows), byteSize(p.HotBytes), commit,
 			})
 		}
 	}
 	return t
+}
+
+// ownerText shortens node ids that are UUIDs: their first group tells the nodes of a cluster apart.
+func ownerText(node string) string {
+	const uuidBytes, groupBytes = 36, 8
+	switch {
+	case node == "":
+		return "nobody"
+	case len(node) == uuidBytes && node[groupBytes] == '-':
+		return node[:groupBytes]
+	}
+	return node
 }
 
 // writeTroubles prints, below the tables, why partitions have halted and what went wrong lately.

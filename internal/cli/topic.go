@@ -52,7 +52,7 @@ func newTopicCommand(env *Env) *cobra.Command {
 			if partitions < 1 {
 				return Usagef("--partitions must be 1 or more, not %d", partitions)
 			}
-			return withTopics(brokers(), func(t *producer.Topics) error { return t.Create(cmd.Context(), args[0], partitions) })
+			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return t.Create(cmd.Context(), args[0], partitions) })
 		},
 	}
 	create.Flags().Int32Var(&partitions, "partitions", 4, "number of partitions")
@@ -62,7 +62,7 @@ func newTopicCommand(env *Env) *cobra.Command {
 		Example: "  drumlin topic list",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withTopics(brokers(), func(t *producer.Topics) error { return listTopics(cmd.Context(), env, t) })
+			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return listTopics(cmd.Context(), env, t) })
 		},
 	}
 	describe := &cobra.Command{
@@ -71,15 +71,15 @@ func newTopicCommand(env *Env) *cobra.Command {
 		Example: "  drumlin topic describe events",
 		Args:    exactly("the NAME of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withTopics(brokers(), func(t *producer.Topics) error { return describeTopic(cmd.Context(), env, t, args[0]) })
+			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return describeTopic(cmd.Context(), env, t, args[0]) })
 		},
 	}
 	cmd.AddCommand(create, list, describe)
 	return cmd
 }
 
-func withTopics(brokers []string, do func(*producer.Topics) error) error {
-	topics, err := producer.OpenTopics(brokers)
+func withTopics(ctx context.Context, brokers []string, do func(*producer.Topics) error) error {
+	topics, err := producer.OpenTopics(ctx, brokers)
 	if err != nil {
 		return err
 	}

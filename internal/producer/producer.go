@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,6 +33,13 @@ type Options struct {
 	OnProgress      func(int64) // called with the number of acknowledged records; may be nil
 }
 
+// recordRetries bounds how often a record is sent again. A time limit would not do: it is measured from the record's own
+// timestamp, which may lie in the past.
+const recordRetries = 10
+
+// dialTimeout is how long the first answer of a broker may take.
+const dialTimeout = 5 * time.Second
+
 // progressEvery is how many records are sent between two calls of OnProgress.
 const progressEvery = 1000
 
@@ -40,12 +48,15 @@ func Run(ctx context.Context, o Options, source Source) (acknowledged int64, err
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(o.Brokers...), kgo.DefaultProduceTopic(o.Topic), kgo.AllowAutoTopicCreation(),
 		kgo.ProducerBatchMaxBytes(o.MaxMessageBytes), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.UnknownTopicRetries(5), kgo.RecordDeliveryTimeout(time.Minute), kgo.ClientID("drumlin-produce"),
+		kgo.UnknownTopicRetries(5), kgo.RecordRetries(recordRetries), kgo.ClientID("drumlin-produce"),
 	)
 	if err != nil {
 		return 0, fmt.Errorf("connect to Kafka at %v: %w", o.Brokers, err)
 	}
 	defer client.Close()
+	if err := reachable(ctx, client, o.Brokers); err != nil {
+		return 0, err
+	}
 	run := &run{client: client, options: o}
 	sendErr := run.send(ctx, source)
 	if err := client.Flush(ctx); err != nil && sendErr == nil {
@@ -56,6 +67,16 @@ func Run(ctx context.Context, o Options, source Source) (acknowledged int64, err
 		o.OnProgress(acknowledged)
 	}
 	return acknowledged, errors.Join(run.failure(), sendErr)
+}
+
+// reachable tells at once that no broker answers, before anything is sent and retried.
+func reachable(ctx context.Context, client *kgo.Client, brokers []string) error {
+	limited, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if err := client.Ping(limited); err != nil {
+		return fmt.Errorf("no broker answers at %v; is drumlin dev, or Kafka, running there? %w", brokers, err)
+	}
+	return nil
 }
 
 type run struct {
@@ -131,8 +152,8 @@ func explain(err error, o Options) error {
 		return fmt.Errorf("topic %s does not exist and the brokers do not create it by use: drumlin topic create %s: %w", o.Topic, o.Topic, err)
 	case errors.Is(err, kerr.MessageTooLarge):
 		return fmt.Errorf("a record of topic %s is larger than the brokers accept: %w", o.Topic, err)
-	case errors.Is(err, kgo.ErrRecordTimeout):
-		return fmt.Errorf("no broker at %v acknowledged a record within a minute; are the brokers running? %w", o.Brokers, err)
+	case errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no broker at %v acknowledges records; are the brokers running? %w", o.Brokers, err)
 	default:
 		return fmt.Errorf("write to topic %s at %v: %w", o.Topic, o.Brokers, err)
 	}

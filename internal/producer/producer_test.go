@@ -22,7 +22,7 @@ func (c *counted) Next() (Record, bool, error) {
 		return Record{}, false, nil
 	}
 	c.next++
-	return Record{Value: fmt.Appendf(nil, "%d", c.next)}, true, nil
+	return Record{Value: fmt.Appendf(nil, "%d", c.next), Timestamp: time.UnixMilli(int64(c.next))}, true, nil // long ago
 }
 
 func startBroker(t *testing.T) string {
@@ -49,7 +49,7 @@ func TestEveryRecordIsAcknowledgedAndCounted(t *testing.T) {
 	if err != nil || n != 5000 || last != 5000 {
 		t.Fatalf("acknowledged %d, last progress %d, error %v", n, last, err)
 	}
-	topics, err := OpenTopics([]string{address})
+	topics, err := OpenTopics(ctx, []string{address})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestEveryRecordIsAcknowledgedAndCounted(t *testing.T) {
 func TestCreatingATopicTwiceIsSaid(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	topics, err := OpenTopics([]string{startBroker(t)})
+	topics, err := OpenTopics(ctx, []string{startBroker(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

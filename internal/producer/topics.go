@@ -32,11 +32,15 @@ type Topics struct {
 	brokers []string
 }
 
-// OpenTopics connects lazily: errors of the connection show at the first call. Close it.
-func OpenTopics(brokers []string) (*Topics, error) {
+// OpenTopics connects to the brokers. Close it.
+func OpenTopics(ctx context.Context, brokers []string) (*Topics, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID("drumlin-topic"))
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kafka at %v: %w", brokers, err)
+	}
+	if err := reachable(ctx, client, brokers); err != nil {
+		client.Close()
+		return nil, err
 	}
 	return &Topics{client: client, admin: kadm.NewClient(client), brokers: brokers}, nil
 }
