@@ -3,14 +3,15 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // Limits of one transaction that every backend keeps: etcd refuses more than 128 compares or operations per branch,
-// and requests past 1.5 MiB.
+// and requests past 1.5 MiB, of which some goes to what is around keys and values.
 const (
-	MaxTxnOps     = 128
-	MaxValueBytes = 1 << 20
+	MaxTxnOps   = 128
+	MaxTxnBytes = 1_400_000
 )
 
 // Errors of a backend; match them with errors.Is.
@@ -118,6 +119,23 @@ type Txn struct {
 	If   []Compare
 	Then []Op
 	Else []Op
+}
+
+// CheckLimits refuses what a backend must not even send.
+func (t *Txn) CheckLimits() error {
+	if max(len(t.If), len(t.Then), len(t.Else)) > MaxTxnOps {
+		return fmt.Errorf("%w: more than %d compares or operations", ErrKVTooLarge, MaxTxnOps)
+	}
+	size := 0
+	for _, ops := range [][]Op{t.Then, t.Else} {
+		for _, op := range ops {
+			size += len(op.Key) + len(op.Value)
+		}
+	}
+	if size > MaxTxnBytes {
+		return fmt.Errorf("%w: %d bytes of keys and values, the limit is %d", ErrKVTooLarge, size, MaxTxnBytes)
+	}
+	return nil
 }
 
 // TxnResult is the answer to a transaction. Gets holds the answers to OpGet of the branch that ran, by key.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"drumlin/catalog"
 	"drumlin/segment"
 )
@@ -131,7 +133,7 @@ func (w *Writer) Request(rejectsBucket segment.Bucket, rejected int64, rows map[
 		From: from, To: from + stored + rejected + skipped,
 	}
 	c := &catalog.Commit{
-		UUID: fmt.Sprintf("%s-%d-%d-%d", w.Owner.Supervisor, w.Owner.Epoch, from, w.n), Datasource: w.Datasource,
+		UUID: uuid.NewString(), Datasource: w.Datasource,
 		Supervisor: w.Owner.Supervisor, Range: r, Epoch: w.Owner.Epoch, Facts: w.Offset.Facts,
 		Counters:      segment.Counters{Stored: stored, Rejected: rejected, Skipped: skipped},
 		RejectsBucket: rejectsBucket,

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"testing"
 
 	"drumlin/catalog"
 )
@@ -125,4 +126,16 @@ func (o *Objects) Gets() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.gets
+}
+
+// read returns an object's content.
+func (o *Objects) read(t testing.TB, key string) []byte {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	data, ok := o.objects[key]
+	if !ok {
+		t.Fatalf("object %s is not there", key)
+	}
+	return data
 }

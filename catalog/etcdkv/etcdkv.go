@@ -124,8 +124,8 @@ func (s *Store) keyValue(kv *mvccpb.KeyValue) catalog.KeyValue {
 
 // Txn implements catalog.KV.
 func (s *Store) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, error) {
-	if max(len(t.If), len(t.Then), len(t.Else)) > catalog.MaxTxnOps {
-		return nil, fmt.Errorf("%w: more than %d compares or operations", catalog.ErrKVTooLarge, catalog.MaxTxnOps)
+	if err := t.CheckLimits(); err != nil {
+		return nil, err
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", catalog.ErrKVUnavailable, ctx.Err())

@@ -104,7 +104,7 @@ func (s *Store) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, err
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", catalog.ErrKVUnavailable, ctx.Err())
 	}
-	if err := checkLimits(t); err != nil {
+	if err := t.CheckLimits(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -134,20 +134,6 @@ func (s *Store) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, err
 	s.runLocked(ops, res)
 	res.Revision = s.revision
 	return res, nil
-}
-
-func checkLimits(t catalog.Txn) error {
-	if max(len(t.If), len(t.Then), len(t.Else)) > catalog.MaxTxnOps {
-		return fmt.Errorf("%w: more than %d compares or operations", catalog.ErrKVTooLarge, catalog.MaxTxnOps)
-	}
-	size := 0
-	for _, op := range slices.Concat(t.Then, t.Else) {
-		size += len(op.Key) + len(op.Value)
-	}
-	if size > catalog.MaxValueBytes+catalog.MaxValueBytes/2 {
-		return fmt.Errorf("%w: %d bytes", catalog.ErrKVTooLarge, size)
-	}
-	return nil
 }
 
 // runLocked runs the operations of one branch at the next revision.

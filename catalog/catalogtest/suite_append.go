@@ -1,0 +1,486 @@
+package catalogtest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"drumlin/catalog"
+	"drumlin/segment"
+)
+
+func runOpen(t *testing.T, factory Factory) {
+	t.Run("incarnation", func(t *testing.T) {
+		e := newEnv(t, factory)
+		other := e.open(t)
+		if e.c.Incarnation() == "" || e.c.Incarnation() != other.Incarnation() || e.c.View().Incarnation != e.c.Incarnation() {
+			t.Errorf("incarnations %q and %q", e.c.Incarnation(), other.Incarnation())
+		}
+	})
+	t.Run("lost reply", func(t *testing.T) {
+		f := factory(t)
+		faulty := NewFaulty(f.KV)
+		faulty.Next(LoseReply)
+		c, err := catalog.Open(t.Context(), catalog.Options{KV: faulty, Objects: NewObjects()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.WaitChange(t.Context(), c.View().Revision); !errors.Is(err, catalog.ErrClosed) {
+			t.Errorf("wait on a closed catalog: %v", err)
+		}
+	})
+	t.Run("newer format", func(t *testing.T) {
+		e := newEnv(t, factory)
+		_, w := e.writer(t)
+		r := w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 1})
+		mustTxn(t, e.KV, catalog.Txn{Then: []catalog.Op{put("format", `{"reader":1,"writer":2,"written":2}`)}})
+		if _, err := w.Append(t.Context(), r); !errors.Is(err, catalog.ErrFormat) {
+			t.Errorf("append under a format for newer writers: %v", err)
+		}
+		mustTxn(t, e.KV, catalog.Txn{Then: []catalog.Op{put("format", `{"reader":2,"writer":2,"written":2}`)}})
+		_, err := catalog.Open(t.Context(), catalog.Options{KV: e.KV, Objects: e.objects})
+		if !errors.Is(err, catalog.ErrFormat) {
+			t.Errorf("open under a format for newer readers: %v", err)
+		}
+		if _, err := e.c.WaitRevision(t.Context(), 1<<60); !errors.Is(err, catalog.ErrFormat) {
+			t.Errorf("wait under a format for newer readers: %v", err)
+		}
+	})
+}
+
+func runSessions(t *testing.T, factory Factory) {
+	t.Run("predecessor", func(t *testing.T) {
+		e := newEnv(t, factory)
+		old, w := e.writer(t)
+		again := Register(t, e.c, "n1")
+		select {
+		case <-e.lostWithin(old):
+		case <-time.After(30 * time.Second):
+			t.Error("the earlier session of the node does not notice")
+		}
+		second := Write(t, e.c, again, partition(0))
+		if second.Owner.Epoch <= w.Owner.Epoch {
+			t.Errorf("epoch %d after %d", second.Owner.Epoch, w.Owner.Epoch)
+		}
+		if _, err := w.Append(t.Context(), w.Request(Hour(1), 0, nil)); !errors.Is(err, catalog.ErrFenced) {
+			t.Errorf("append of the earlier process: %v", err)
+		}
+	})
+	t.Run("acquire", func(t *testing.T) {
+		e := newEnv(t, factory)
+		s, w := e.writer(t)
+		other := Register(t, e.c, "n2")
+		if _, err := other.Acquire(t.Context(), partition(0)); !errors.Is(err, catalog.ErrOwned) {
+			t.Errorf("acquire what another owns: %v", err)
+		}
+		again, err := s.Acquire(t.Context(), partition(0))
+		if err != nil || again != w.Owner {
+			t.Errorf("acquire again: %+v, %v", again, err)
+		}
+		if err := s.Release(t.Context(), w.Owner); err != nil {
+			t.Fatal(err)
+		}
+		e.faulty.Next(LoseReply)
+		now, err := other.Acquire(t.Context(), partition(0))
+		if err != nil || now.Epoch <= w.Owner.Epoch {
+			t.Fatalf("acquire with a lost reply: %+v, %v", now, err)
+		}
+		if err := s.Release(t.Context(), w.Owner); err != nil {
+			t.Errorf("release what is not owned any more: %v", err)
+		}
+		v := e.refresh(t)
+		if o := v.Supervisors["s"].Partitions[partition(0)].Owner; o == nil || o.Node != "n2" || o.Epoch != now.Epoch {
+			t.Errorf("owner in the view: %+v", o)
+		}
+	})
+	t.Run("lost", func(t *testing.T) {
+		e := newEnv(t, factory)
+		s, err := e.c.Register(t.Context(), catalog.Node{ID: "n1"}, 3*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease := mustRange(t, e.KV, "node/n1", catalog.RangeOptions{Exact: true}).KVs[0].Lease
+		if err := e.KV.Revoke(t.Context(), lease); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-s.Lost():
+		case <-time.After(30 * time.Second):
+			t.Error("the loss of the lease is not noticed")
+		}
+		if _, err := s.Acquire(t.Context(), partition(0)); !errors.Is(err, catalog.ErrSessionLost) {
+			t.Errorf("acquire without a lease: %v", err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Errorf("close a lost session: %v", err)
+		}
+	})
+}
+
+// lostWithin closes the channel at once where the session's keepalive is too slow for a test: the store already knows.
+func (e *env) lostWithin(s *catalog.Session) <-chan struct{} {
+	if _, err := s.Acquire(context.Background(), partition(99)); errors.Is(err, catalog.ErrSessionLost) {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	return s.Lost()
+}
+
+func runAppend(t *testing.T, factory Factory) {
+	t.Run("visible", func(t *testing.T) { testAppendVisible(t, factory) })
+	t.Run("outside", func(t *testing.T) { testAppendOutside(t, factory) })
+	t.Run("refused", func(t *testing.T) { testAppendRefused(t, factory) })
+	t.Run("lost replies", func(t *testing.T) { testAppendLostReplies(t, factory) })
+	t.Run("fenced", func(t *testing.T) {
+		e := newEnv(t, factory)
+		s, w := e.writer(t)
+		r := w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 5})
+		e.faulty.BeforeTxn(func() {
+			if err := s.Release(t.Context(), w.Owner); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := w.Append(t.Context(), r); !errors.Is(err, catalog.ErrFenced) {
+			t.Errorf("append after the release: %v", err)
+		}
+		if _, err := s.Acquire(t.Context(), partition(0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Append(t.Context(), r); !errors.Is(err, catalog.ErrFenced) {
+			t.Errorf("append under the epoch of an earlier ownership: %v", err)
+		}
+		if n := rows(e.refresh(t)); n != 0 {
+			t.Errorf("%d rows are live", n)
+		}
+	})
+	t.Run("conflict", func(t *testing.T) {
+		e := newEnv(t, factory)
+		_, w := e.writer(t)
+		stale := *w
+		w.MustAppend(t, Hour(1), 5)
+		if _, err := stale.Append(t.Context(), stale.Request(Hour(1), 0, nil)); !errors.Is(err, catalog.ErrConflict) {
+			t.Errorf("append at an offset that has moved: %v", err)
+		}
+	})
+	t.Run("record cannot be written", func(t *testing.T) {
+		e := newEnv(t, factory)
+		_, w := e.writer(t)
+		r := w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 5})
+		e.objects.FailPuts(100)
+		if _, err := w.Append(t.Context(), r); err == nil {
+			t.Error("append without its record succeeded")
+		}
+		e.objects.FailPuts(1)
+		if _, err := w.Append(t.Context(), r); err != nil {
+			t.Errorf("append with one failing put: %v", err)
+		}
+	})
+}
+
+func testAppendVisible(t *testing.T, factory Factory) {
+	e := newEnv(t, factory)
+	_, w := e.writer(t)
+	w.MustAppend(t, Hour(5), 10)
+	r := w.Request(Hour(9), 2, map[segment.Bucket]int64{Hour(5): 3, Hour(6): 4})
+	rev, err := w.Append(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := e.c.WaitRevision(t.Context(), rev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := bucket(t, v, Hour(5)); len(b.Tail) != 2 || len(b.Commits) != 2 || b.Tail[0].Unit == b.Tail[1].Unit {
+		t.Errorf("hour 5: %+v", b)
+	}
+	if b := bucket(t, v, Hour(9)); len(b.Rejects) != 1 || b.Rejects[0].Rows != 2 || len(b.Tail) != 0 || len(b.Commits) != 1 {
+		t.Errorf("hour 9: %+v", b)
+	}
+	p := v.Supervisors["s"].Partitions[partition(0)]
+	if p.Offset.Next != r.Next.Next || p.OffsetRevision != rev || p.Offset.Counters.Stored != 17 || p.Owner.Epoch != w.Owner.Epoch {
+		t.Errorf("partition: %+v", p)
+	}
+	if err := catalog.Verify(v); err != nil {
+		t.Error(err)
+	}
+	if second := refresh(t, e.open(t)); !reflect.DeepEqual(second.Datasources, v.Datasources) {
+		t.Error("a view that was loaded differs from one that was followed")
+	}
+	checkRecord(t, e, p.Offset.Record, r.Commit)
+}
+
+// checkRecord holds the record object against the commit.
+func checkRecord(t *testing.T, e *env, object string, want *catalog.Commit) {
+	t.Helper()
+	r, err := catalog.DecodeRecord(object, e.objects.read(t, object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(r.Commit, want) || r.Kind != catalog.RecordCommit || r.Offset.Next != want.Range.To {
+		t.Errorf("record %s: %+v", object, r)
+	}
+}
+
+func testAppendOutside(t *testing.T, factory Factory) {
+	e := newEnv(t, factory, func(o *catalog.Options) { o.MaxInlineBytes = 1 })
+	_, w := e.writer(t)
+	rev := w.MustAppend(t, Hour(5), 10)
+	v, err := e.c.WaitRevision(t.Context(), rev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := bucket(t, v, Hour(5)); len(b.Tail) != 1 || b.Tail[0].Rows != 10 {
+		t.Errorf("hour 5: %+v", b)
+	}
+	stored := mustRange(t, e.KV, "commit/", catalog.RangeOptions{}).KVs
+	if len(stored) != 1 || len(stored[0].Value) > 1000 {
+		t.Errorf("the commit's value lists its segments: %s", stored[0].Value)
+	}
+	if second := refresh(t, e.open(t)); !reflect.DeepEqual(second.Datasources, v.Datasources) {
+		t.Error("a view that was loaded differs from one that was followed")
+	}
+}
+
+func testAppendRefused(t *testing.T, factory Factory) {
+	e := newEnv(t, factory)
+	_, w := e.writer(t)
+	for name, spoil := range map[string]func(*catalog.AppendRequest){
+		"law 1":             func(r *catalog.AppendRequest) { r.Commit.Counters.Skipped++ },
+		"rows of segments":  func(r *catalog.AppendRequest) { r.Commit.Segments[0].Rows++ },
+		"gap":               func(r *catalog.AppendRequest) { r.Prev.Next-- },
+		"generation":        func(r *catalog.AppendRequest) { r.Next.Generation++ },
+		"facts":             func(r *catalog.AppendRequest) { r.Next.Facts.SpecVersion++ },
+		"commit's facts":    func(r *catalog.AppendRequest) { r.Commit.Facts.SpecVersion++ },
+		"counters":          func(r *catalog.AppendRequest) { r.Next.Counters.Stored++ },
+		"clock":             func(r *catalog.AppendRequest) { r.Prev.ClockMillis = 1 << 50 },
+		"topic id":          func(r *catalog.AppendRequest) { r.Next.TopicID = "other" },
+		"epoch":             func(r *catalog.AppendRequest) { r.Commit.Epoch-- },
+		"epoch in the name": func(r *catalog.AppendRequest) { r.Commit.Segments[0].Object = "data/x-e1-y.parquet" },
+		"two of a name":     func(r *catalog.AppendRequest) { r.Commit.Segments[1].Object = r.Commit.Segments[0].Object },
+		"datasource":        func(r *catalog.AppendRequest) { r.Commit.Segments[0].Datasource = "other" },
+		"checksum":          func(r *catalog.AppendRequest) { r.Commit.Segments[0].SHA256 = "ABC" },
+		"partition":         func(r *catalog.AppendRequest) { r.Commit.Range.Partition++ },
+		"not begun":         func(r *catalog.AppendRequest) { r.PrevRevision = 0 },
+		"rejects bucket":    func(r *catalog.AppendRequest) { r.Commit.RejectsBucket = segment.Bucket{} },
+		"end of a bucket":   func(r *catalog.AppendRequest) { r.Commit.RejectsBucket.EndMillis++ },
+	} {
+		r := w.Request(Hour(1), 2, map[segment.Bucket]int64{Hour(1): 5})
+		spoil(&r)
+		before := len(e.objects.Keys())
+		if _, err := w.Append(t.Context(), r); !errors.Is(err, catalog.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(e.objects.Keys()) != before {
+			t.Errorf("%s: something was written", name)
+		}
+	}
+}
+
+func testAppendLostReplies(t *testing.T, factory Factory) {
+	for name, faults := range map[string][]TxnFault{
+		"applied":               {LoseReply},
+		"not applied":           {LoseRequest},
+		"applied, then refused": {LoseReply, Refuse},
+		"lost twice":            {LoseRequest, LoseReply},
+		"refused":               {Refuse, Refuse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t, factory)
+			_, w := e.writer(t)
+			e.faulty.Next(faults...)
+			first := w.MustAppend(t, Hour(1), 5)
+			kv := mustRange(t, e.KV, "commit/", catalog.RangeOptions{}).KVs
+			if len(kv) != 1 || kv[0].CreateRevision != first {
+				t.Fatalf("revision %d, commits %+v", first, kv)
+			}
+			w.MustAppend(t, Hour(1), 7)
+			if v := e.refresh(t); rows(v) != 12 || catalog.Verify(v) != nil {
+				t.Errorf("%d rows, %v", rows(v), catalog.Verify(v))
+			}
+		})
+	}
+	t.Run("never answered", func(t *testing.T) {
+		e := newEnv(t, factory)
+		_, w := e.writer(t)
+		e.faulty.Next(LoseReply, LoseRequest, LoseRequest, LoseRequest)
+		if _, err := w.Append(t.Context(), w.Request(Hour(1), 0, nil)); !errors.Is(err, catalog.ErrUnknown) {
+			t.Errorf("append without any reply: %v", err)
+		}
+	})
+	t.Run("applied, absorbed and reaped", func(t *testing.T) {
+		e := newEnv(t, factory)
+		s, w := e.writer(t)
+		e.faulty.Next(LoseReply)
+		e.faulty.BeforeTxn(func() { e.faulty.BeforeTxn(func() { e.adopt(t, s, Hour(1)); e.reap(t) }) })
+		if _, err := w.Append(t.Context(), w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 5})); !errors.Is(err, catalog.ErrUnknown) {
+			t.Errorf("append whose commit key is gone: %v", err)
+		}
+	})
+}
+
+func runOffsets(t *testing.T, factory Factory) {
+	t.Run("begin", func(t *testing.T) { testBegin(t, factory) })
+	t.Run("acknowledge", func(t *testing.T) { testAcknowledge(t, factory) })
+	t.Run("reset", func(t *testing.T) {
+		e := newEnv(t, factory)
+		_, w := e.writer(t)
+		w.MustAppend(t, Hour(1), 5)
+		next := w.Offset
+		next.Generation, next.Next, next.TopicID = 1, 0, "another"
+		if _, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, next); !errors.Is(err, catalog.ErrInvalid) {
+			t.Errorf("reset that carries counters over: %v", err)
+		}
+		next.Counters, next.ClockMillis = segment.Counters{}, 0
+		rev, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Offset, w.Revision = next, rev
+		w.MustAppend(t, Hour(1), 3)
+		if v := e.refresh(t); rows(v) != 8 || catalog.Verify(v) != nil {
+			t.Errorf("%d rows, %v", rows(v), catalog.Verify(v))
+		}
+	})
+}
+
+func testBegin(t *testing.T, factory Factory) {
+	e := newEnv(t, factory)
+	s, _ := e.writer(t)
+	if _, err := e.c.RaiseFloors(t.Context(), "ds", catalog.Floors{RetentionMillis: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := s.Acquire(t.Context(), partition(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := catalog.Offset{LeaderEpoch: -1, Facts: segment.Facts{SpecVersion: 1}}
+	if _, err := e.c.Begin(t.Context(), owner, start); !errors.Is(err, catalog.ErrConflict) {
+		t.Errorf("begin without the floor: %v", err)
+	}
+	start.Facts.RetentionFloorMillis = 1000
+	e.faulty.BeforeTxn(func() {
+		if _, err := e.c.RaiseFloors(t.Context(), "ds", catalog.Floors{RetentionMillis: 2000}); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := e.c.Begin(t.Context(), owner, start); !errors.Is(err, catalog.ErrConflict) {
+		t.Errorf("begin while the floor rises: %v", err)
+	}
+	start.Facts.RetentionFloorMillis = 2000
+	e.faulty.Next(LoseReply)
+	rev, err := e.c.Begin(t.Context(), owner, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	off, mod, found, err := e.c.ReadOffset(t.Context(), partition(1))
+	if err != nil || !found || mod != rev || off.Facts != start.Facts {
+		t.Errorf("offset %+v at %d, %v", off, mod, err)
+	}
+	if _, err := e.c.Begin(t.Context(), owner, start); !errors.Is(err, catalog.ErrConflict) {
+		t.Errorf("begin again: %v", err)
+	}
+	r, err := catalog.DecodeRecord(off.Record, e.objects.read(t, off.Record))
+	if err != nil || r.Kind != catalog.RecordBegin || r.Offset != off {
+		t.Errorf("record %+v, %v", r, err)
+	}
+}
+
+func testAcknowledge(t *testing.T, factory Factory) {
+	e := newEnv(t, factory)
+	s, w := e.writer(t)
+	w.MustAppend(t, Hour(1), 5)
+	facts := w.Offset.Facts
+	facts.RetentionFloorMillis = 1000
+	e.faulty.Next(LoseReply)
+	rev, err := e.c.Acknowledge(t.Context(), w.Owner, w.Revision, w.Offset, facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.c.Acknowledge(t.Context(), w.Owner, w.Revision, w.Offset, facts); !errors.Is(err, catalog.ErrConflict) {
+		t.Errorf("acknowledge at an old revision: %v", err)
+	}
+	w.Offset.Facts, w.Revision = facts, rev
+	if _, err := e.c.Acknowledge(t.Context(), w.Owner, rev, w.Offset, segment.Facts{}); !errors.Is(err, catalog.ErrInvalid) {
+		t.Errorf("facts that go back: %v", err)
+	}
+	w.MustAppend(t, Hour(1), 5)
+	if err := s.Release(t.Context(), w.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.c.Acknowledge(t.Context(), w.Owner, w.Revision, w.Offset, facts); !errors.Is(err, catalog.ErrFenced) {
+		t.Errorf("acknowledge without ownership: %v", err)
+	}
+	v := e.refresh(t)
+	if p := v.Supervisors["s"].Partitions[partition(0)]; p.Offset.Facts != facts || p.Owner != nil {
+		t.Errorf("partition %+v", p)
+	}
+	if err := catalog.Verify(v); err != nil {
+		t.Error(err)
+	}
+}
+
+func runSupervisors(t *testing.T, factory Factory) {
+	e := newEnv(t, factory)
+	e.faulty.Next(LoseReply)
+	Supervise(t, e.c, "s", "ds")
+	second := catalog.SupervisorChange{
+		Supervisor:    catalog.Supervisor{ID: "s", Datasource: "ds", Version: 2, SchemaID: 2, Spec: []byte(`{"a":1}`)},
+		ExpectVersion: 1, NewSchema: Schema(2, "page", "user"),
+	}
+	rev, err := e.c.PutSupervisor(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := e.c.PutSupervisor(t.Context(), second); err != nil || again != rev {
+		t.Errorf("the same version again: %d after %d, %v", again, rev, err)
+	}
+	for name, c := range map[string]struct {
+		want  error
+		spoil func(*catalog.SupervisorChange)
+	}{
+		"other content": {catalog.ErrConflict, func(c *catalog.SupervisorChange) { c.Supervisor.Suspended = true }},
+		"other version": {catalog.ErrConflict, func(c *catalog.SupervisorChange) { c.ExpectVersion, c.Supervisor.Version = 7, 8 }},
+		"version leap":  {catalog.ErrInvalid, func(c *catalog.SupervisorChange) { c.Supervisor.Version = 5 }},
+		"moved columns": {catalog.ErrInvalid, func(c *catalog.SupervisorChange) { third(c, 3, "user", "page") }},
+		"schema leap":   {catalog.ErrInvalid, func(c *catalog.SupervisorChange) { third(c, 9, "page", "user") }},
+		"no datasource": {catalog.ErrInvalid, func(c *catalog.SupervisorChange) {
+			c.Supervisor.ID, c.Supervisor.Datasource, c.Supervisor.Version, c.ExpectVersion = "new", "missing", 1, 0
+		}},
+		"moves away": {catalog.ErrInvalid, func(c *catalog.SupervisorChange) {
+			third(c, 2)
+			c.NewSchema, c.Supervisor.Datasource = nil, "other"
+		}},
+		"datasource exists": {catalog.ErrConflict, func(c *catalog.SupervisorChange) {
+			c.Supervisor.ID, c.Supervisor.Version, c.ExpectVersion = "new", 1, 0
+			c.NewDatasource = &catalog.Datasource{Name: "ds", HashKey: Sum("x")[:32]}
+			c.NewSchema, c.Supervisor.SchemaID = Schema(1, "page"), 1
+		}},
+	} {
+		change := second
+		c.spoil(&change)
+		if _, err := e.c.PutSupervisor(t.Context(), change); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	v := e.refresh(t)
+	ds := v.Datasources["ds"]
+	if v.Supervisors["s"].Version != 2 || ds.Schema.ID != 2 || len(ds.Schemas) != 2 || ds.SegmentGranularity != "hour" {
+		t.Errorf("view: %+v, %+v", v.Supervisors["s"], ds)
+	}
+	if n := len(slices.DeleteFunc(e.objects.Keys(), func(k string) bool { return k[:6] != "specs/" })); n < 2 {
+		t.Errorf("%d mirrors", n)
+	}
+}
+
+// third makes the change one to version 3.
+func third(c *catalog.SupervisorChange, schema int32, columns ...string) {
+	c.Supervisor.Version, c.ExpectVersion, c.Supervisor.SchemaID = 3, 2, schema
+	c.NewSchema = Schema(schema, columns...)
+}
