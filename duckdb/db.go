@@ -87,8 +87,9 @@ func (db *DB) prepare(settings []string) error {
 	if err != nil {
 		return err
 	}
-	if C.dr_register_scan(s.conn.Ptr, C.uintptr_t(db.handle)) != 0 || C.dr_register_joda(s.conn.Ptr) != 0 {
-		return errors.Join(errors.New("register the scan function"), s.Close())
+	if C.dr_register_scan(s.conn.Ptr, C.uintptr_t(db.handle)) != 0 ||
+		C.dr_register_joda(s.conn.Ptr) != 0 || C.dr_register_time_floor(s.conn.Ptr) != 0 {
+		return errors.Join(errors.New("register functions"), s.Close())
 	}
 	for _, sql := range append(macros(), settings...) {
 		if err := s.Exec(context.Background(), sql); err != nil {

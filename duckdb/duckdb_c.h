@@ -12,6 +12,7 @@ typedef int duckdb_status;   /* 0: success */
 typedef void (*duckdb_destroy_fn)(void *data);
 
 enum {
+	DUCKDB_T_BOOLEAN = 1,
 	DUCKDB_T_INTEGER = 4,
 	DUCKDB_T_BIGINT = 5,
 	DUCKDB_T_FLOAT = 10,
@@ -90,5 +91,9 @@ typedef union {
 		char bytes[12];
 	} inside;
 } dr_string;
+
+/* Registers a scalar function; parameters end with 0. 0: success. */
+typedef void (*dr_scalar_fn)(duckdb_handle info, duckdb_handle input, duckdb_handle output);
+int dr_register_scalar(void *connection, const char *name, const int *parameters, int result, dr_scalar_fn call);
 
 #endif

@@ -139,21 +139,26 @@ static void for_parsing(duckdb_handle info, duckdb_handle input, duckdb_handle o
 	convert_all(info, input, output, true);
 }
 
-static int register_one(void *connection, const char *name,
-                        void (*call)(duckdb_handle info, duckdb_handle input, duckdb_handle output)) {
+int dr_register_scalar(void *connection, const char *name, const int *parameters, int result, dr_scalar_fn call) {
 	duckdb_handle function = duckdb_create_scalar_function();
-	duckdb_handle varchar = duckdb_create_logical_type(DUCKDB_T_VARCHAR);
 	duckdb_scalar_function_set_name(function, name);
-	duckdb_scalar_function_add_parameter(function, varchar);
-	duckdb_scalar_function_set_return_type(function, varchar);
+	for (; *parameters; parameters++) {
+		duckdb_handle type = duckdb_create_logical_type(*parameters);
+		duckdb_scalar_function_add_parameter(function, type);
+		duckdb_destroy_logical_type(&type);
+	}
+	duckdb_handle type = duckdb_create_logical_type(result);
+	duckdb_scalar_function_set_return_type(function, type);
+	duckdb_destroy_logical_type(&type);
 	duckdb_scalar_function_set_function(function, call);
 	int status = duckdb_register_scalar_function(connection, function);
-	duckdb_destroy_logical_type(&varchar);
 	duckdb_destroy_scalar_function(&function);
 	return status;
 }
 
 int dr_register_joda(void *connection) {
-	int status = register_one(connection, "drumlin_strftime_format", for_printing);
-	return status ? status : register_one(connection, "drumlin_strptime_format", for_parsing);
+	static const int text[] = {DUCKDB_T_VARCHAR, 0};
+	int status = dr_register_scalar(connection, "drumlin_strftime_format", text, DUCKDB_T_VARCHAR, for_printing);
+	return status ? status
+	              : dr_register_scalar(connection, "drumlin_strptime_format", text, DUCKDB_T_VARCHAR, for_parsing);
 }

@@ -211,7 +211,7 @@ func TestManySessions(t *testing.T) {
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
-			for round := range 12 {
+			for round := range 6 {
 				if err := oneSession(db, poisoning{mem}, worker*1000+round); err != nil {
 					t.Errorf("worker %d round %d: %v", worker, round, err)
 					return

@@ -1,46 +1,24 @@
 package duckdb
 
 // macros returns the statements that define Druid's time functions. They are expanded when a statement is bound, and with
-// a constant period or pattern everything but the call of time_bucket or strftime folds away.
+// a constant pattern everything but the call of strftime or try_strptime folds away.
 //
 // Names that begin with drumlin_ are helpers. Timestamps have no zone and mean UTC.
 func macros() []string {
 	return []string{
-		// The parts of an ISO 8601 period; all are empty where it is none.
-		`CREATE MACRO drumlin_period(p) AS regexp_extract(upper(p),
-			'^P(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$',
-			['y', 'mo', 'w', 'd', 'h', 'mi', 's'])`,
-		`CREATE MACRO drumlin_number(s) AS CASE WHEN s = '' THEN 0::BIGINT ELSE s::BIGINT END`,
-		`CREATE MACRO drumlin_period_months(p) AS
-			drumlin_number(drumlin_period(p).y) * 12 + drumlin_number(drumlin_period(p).mo)`,
-		`CREATE MACRO drumlin_period_seconds(p) AS
-			drumlin_number(drumlin_period(p).w) * 604800 + drumlin_number(drumlin_period(p).d) * 86400 +
-			drumlin_number(drumlin_period(p).h) * 3600 + drumlin_number(drumlin_period(p).mi) * 60 +
-			drumlin_number(drumlin_period(p).s)`,
-		// Multiples count from 1970-01-01, a single week from a Monday.
-		`CREATE MACRO drumlin_origin(p) AS
-			CASE WHEN upper(p) = 'P1W' THEN TIMESTAMP '1970-01-05' ELSE TIMESTAMP '1970-01-01' END`,
-		`CREATE MACRO drumlin_floor(t, p, o) AS CASE
-			WHEN p IS NULL THEN NULL::TIMESTAMP
-			WHEN drumlin_period_months(p) > 0 AND drumlin_period_seconds(p) > 0
-				THEN error('the period ' || p || ' mixes months with shorter units')
-			WHEN drumlin_period_months(p) > 0 THEN time_bucket(to_months(drumlin_period_months(p)::INTEGER), t, o)
-			WHEN drumlin_period_seconds(p) > 0
-				THEN time_bucket(to_microseconds(drumlin_period_seconds(p) * 1000000), t, o)
-			ELSE error('''' || p || ''' is not an ISO 8601 period such as PT1H or P1D') END`,
 		`CREATE MACRO drumlin_local(t, tz) AS (t AT TIME ZONE 'UTC') AT TIME ZONE tz`,
 		`CREATE MACRO drumlin_utc(t, tz) AS (t AT TIME ZONE tz) AT TIME ZONE 'UTC'`,
+		`CREATE MACRO drumlin_floor_or_from(t, p, o) AS
+			CASE WHEN o IS NULL THEN drumlin_floor(t, p) ELSE drumlin_floor_from(t, p, o) END`,
 		// Days and longer begin at local midnight; shorter periods keep the offset of the moment, so that the two hours
 		// of a change back to winter time stay apart.
 		`CREATE MACRO drumlin_floor_zone(t, p, o, tz) AS CASE
-			WHEN drumlin_period_months(p) > 0 OR drumlin_period_seconds(p) % 86400 = 0
-				THEN drumlin_utc(drumlin_floor(drumlin_local(t, tz), p, o), tz)
-			ELSE drumlin_floor(drumlin_local(t, tz), p, o) - (drumlin_local(t, tz) - t) END`,
+			WHEN drumlin_whole_days(p) THEN drumlin_utc(drumlin_floor_or_from(drumlin_local(t, tz), p, o), tz)
+			ELSE drumlin_floor_or_from(drumlin_local(t, tz), p, o) - (drumlin_local(t, tz) - t) END`,
 		`CREATE MACRO TIME_FLOOR
-			(t, p) AS drumlin_floor(t::TIMESTAMP, p, drumlin_origin(p)),
-			(t, p, o) AS drumlin_floor(t::TIMESTAMP, p, coalesce(o::TIMESTAMP, drumlin_origin(p))),
-			(t, p, o, tz) AS drumlin_floor_zone(t::TIMESTAMP, p,
-				coalesce(drumlin_local(o::TIMESTAMP, tz), drumlin_origin(p)), tz)`,
+			(t, p) AS drumlin_floor(t::TIMESTAMP, p),
+			(t, p, o) AS drumlin_floor_or_from(t::TIMESTAMP, p, o::TIMESTAMP),
+			(t, p, o, tz) AS drumlin_floor_zone(t::TIMESTAMP, p, drumlin_local(o::TIMESTAMP, tz), tz)`,
 		`CREATE MACRO MILLIS_TO_TIMESTAMP(ms) AS make_timestamp_ms(ms::BIGINT)`,
 		`CREATE MACRO TIMESTAMP_TO_MILLIS(t) AS epoch_ms(t::TIMESTAMP)`,
 

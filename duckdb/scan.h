@@ -64,4 +64,7 @@ int dr_register_scan(void *connection, uintptr_t registry);
  * of strftime and strptime. 0: success. */
 int dr_register_joda(void *connection);
 
+/* Registers what TIME_FLOOR is made of. 0: success. */
+int dr_register_time_floor(void *connection);
+
 #endif

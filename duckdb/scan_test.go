@@ -126,7 +126,7 @@ func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number int
 // TestScanAgainstReference reads random batches back in every way and compares each value.
 func TestScanAgainstReference(t *testing.T) {
 	db := openDB(t, Options{Threads: 2})
-	for range 60 {
+	for range 6 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { checkRandomScan(t, db, rand.New(rand.NewPCG(seed, 0))) })
 		if t.Failed() {
@@ -156,7 +156,7 @@ func checkRandomScan(t *testing.T, db *DB, rng *rand.Rand) {
 			missing = 1 + rng.IntN(7)
 			p.Columns[missing] = -1
 		}
-		for range rng.IntN(12) {
+		for range rng.IntN(8) {
 			b := randomBatch(rng, mem, []int{0, 1, 63, 64, 65, 500, 2048, 2049, 5000}[rng.IntN(9)], &next)
 			p.Records = append(p.Records, b.record)
 			for i, line := range b.rows {
