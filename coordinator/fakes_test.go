@@ -14,9 +14,9 @@ import (
 	"go.uber.org/goleak"
 
 	"drumlin/catalog"
-	"drumlin/catalog/catalogtest"
 	"drumlin/catalog/memkv"
 	"drumlin/consumer"
+	"drumlin/objectstore/mem"
 	"drumlin/segment"
 	"drumlin/spec"
 )
@@ -208,13 +208,13 @@ func (f *fakeIngest) Status(key catalog.PartitionKey) (consumer.PartitionStatus,
 
 type world struct {
 	kv     *memkv.Store
-	objs   *catalogtest.Objects
+	objs   *mem.Store
 	c      *catalog.Catalog
 	topics *fakeTopics
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{kv: memkv.New(nil), objs: catalogtest.NewObjects(), topics: &fakeTopics{}}
+	w := &world{kv: memkv.New(nil), objs: mem.New(), topics: &fakeTopics{}}
 	w.c = w.open(t)
 	return w
 }
