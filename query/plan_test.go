@@ -51,8 +51,10 @@ func TestPlan(t *testing.T) {
 
 func planSchema(dedup bool) *segment.Schema {
 	return &segment.Schema{ID: 2, Dedup: dedup, Columns: []segment.Column{
-		{ID: 100, Name: "n", Type: segment.TypeLong}, {ID: 101, Name: "page", Type: segment.TypeString},
-		{ID: 102, Name: "d", Type: segment.TypeDouble}, {ID: 103, Name: "late", Type: segment.TypeLong},
+		{ID: 100, Name: "n", Type: segment.TypeLong},
+		{ID: 101, Name: "page", Type: segment.TypeString},
+		{ID: 102, Name: "d", Type: segment.TypeDouble},
+		{ID: 103, Name: "late", Type: segment.TypeLong},
 	}}
 }
 

@@ -121,8 +121,10 @@ func (t *worldTable) batch(alloc memory.Allocator, rows []worldRow) segment.HotB
 	b := array.NewRecordBuilder(alloc, layout)
 	defer b.Release()
 	counts := map[segment.Bucket]int64{}
-	out := segment.HotBatch{SchemaID: t.schema.ID, FromOffset: rows[0].offset, ToOffset: rows[len(rows)-1].offset + 1,
-		MinMillis: rows[0].millis, MaxMillis: rows[0].millis}
+	out := segment.HotBatch{
+		SchemaID: t.schema.ID, FromOffset: rows[0].offset, ToOffset: rows[len(rows)-1].offset + 1,
+		MinMillis: rows[0].millis, MaxMillis: rows[0].millis,
+	}
 	for _, r := range rows {
 		bucket := segment.Bucket{StartMillis: r.millis - r.millis%hour, EndMillis: r.millis - r.millis%hour + hour}
 		counts[bucket]++
@@ -291,8 +293,10 @@ func (w *world) view() *catalog.View {
 		sort.Slice(ds.Buckets, func(i, j int) bool { return ds.Buckets[i].Bucket.StartMillis < ds.Buckets[j].Bucket.StartMillis })
 		v.Datasources[name] = ds
 		s := &catalog.SupervisorView{
-			Supervisor: catalog.Supervisor{ID: name, Datasource: name, Version: 1, SchemaID: 1, Suspended: t.suspended,
-				Spec: []byte(`{"type":"kafka","spec":{"ioConfig":{"topic":"topic-` + name + `","consumerProperties":{"bootstrap.servers":"b:9092","sasl.jaas.config":"secret"}}}}`)},
+			Supervisor: catalog.Supervisor{
+				ID: name, Datasource: name, Version: 1, SchemaID: 1, Suspended: t.suspended,
+				Spec: []byte(`{"type":"kafka","spec":{"ioConfig":{"topic":"topic-` + name + `","consumerProperties":{"bootstrap.servers":"b:9092","sasl.jaas.config":"secret"}}}}`),
+			},
 			Partitions: map[catalog.PartitionKey]*catalog.PartitionView{},
 		}
 		for _, p := range t.partitions {
