@@ -101,6 +101,11 @@ func writerProperties(s *arrow.Schema, sortBy []string, options ...parquet.Write
 	}
 	p = append(p, parquet.WithSortingColumns(order))
 	for _, f := range s.Fields() {
+		if id := f.Type.ID(); id == arrow.FLOAT64 || id == arrow.FLOAT32 {
+			// Parquet leaves NaN out of bounds, and readers for whom NaN is the greatest number (DuckDB) then skip rows
+			// that a filter such as x > 5 selects.
+			p = append(p, parquet.WithStatsFor(f.Name, false), parquet.WithPageIndexEnabledFor(f.Name, false))
+		}
 		switch id, _ := FieldID(f); id {
 		case IDHighColumnID, IDLowColumnID, KeyUUIDColumnID:
 			p = append(p, parquet.WithDictionaryFor(f.Name, false), parquet.WithStatsFor(f.Name, false),
