@@ -42,6 +42,17 @@ func TestStatusAndHealth(t *testing.T) {
 	}
 }
 
+func TestArtifactNames(t *testing.T) {
+	for path, want := range map[string]string{
+		"github.com/apache/arrow-go/v18": "apache/arrow-go", "go.etcd.io/etcd/client/v3": "etcd/client",
+		"github.com/twmb/franz-go": "twmb/franz-go", "x/v1": "",
+	} {
+		if got := artifact(path); got != want {
+			t.Errorf("%s is called %q", path, got)
+		}
+	}
+}
+
 func TestUnknownPathsAndMethods(t *testing.T) {
 	h := newHandler(t, Options{Queries: answering(sample()), Supervisors: twoSupervisors()})
 	e := wantError(t, call(h, "GET", "/druid/v2/sqll", "", ""), 404)
@@ -138,6 +149,22 @@ func TestRequestsAreLoggedWithoutTheirBodies(t *testing.T) {
 	}
 	if strings.Contains(text, "secret") || strings.Contains(text, "/status/health") {
 		t.Errorf("the log says too much: %s", text)
+	}
+}
+
+func TestOnlyOurOwnFaultsAreLoggedAsErrors(t *testing.T) {
+	for category, fault := range map[Category]bool{
+		RuntimeFailure: true, "": true, Timeout: false, Canceled: false, ServiceUnavailable: false, InvalidInput: false,
+	} {
+		var log bytes.Buffer
+		h := newHandler(t, Options{
+			Queries: failing(&Error{Category: category, Code: "x", Message: "y."}),
+			Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		call(h, "POST", sqlPath, "text/plain", "SELECT 1")
+		if got := strings.Contains(log.String(), "level=ERROR"); got != fault {
+			t.Errorf("%q: %s", category, &log)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -108,7 +109,7 @@ func (s *server) finish(r *http.Request, w *statusWriter, rec *record, took time
 	s.metrics.observe(r, status, took)
 	level := slog.LevelInfo
 	switch {
-	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
+	case ourFault(status, rec.err):
 		level = slog.LevelError
 	case polled(r):
 		level = slog.LevelDebug
@@ -124,6 +125,16 @@ func (s *server) finish(r *http.Request, w *statusWriter, rec *record, took time
 		attrs = append(attrs, slog.String("error", rec.err.Error()))
 	}
 	s.logger.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// ourFault tells a failure of the server from what a caller asked for or can wait out: a query that was cancelled, one
+// that ran out of its own time, rows that cannot be had for a moment.
+func ourFault(status int, err error) bool {
+	var known *Error
+	if errors.As(err, &known) {
+		return known.Category == RuntimeFailure
+	}
+	return status >= http.StatusInternalServerError
 }
 
 func polled(r *http.Request) bool {

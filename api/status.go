@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -22,8 +23,8 @@ func (s *server) handleHealth(w http.ResponseWriter, r *http.Request) {
 
 // shownModules are the libraries whose versions matter to a person who reports a fault.
 var shownModules = []string{
-	"github.com/apache/arrow-go/", "github.com/duckdb/duckdb-go-bindings", "github.com/twmb/franz-go",
-	"go.etcd.io/etcd/client/", "go.etcd.io/etcd/server/",
+	"github.com/apache/arrow-go/v18", "github.com/duckdb/duckdb-go-bindings", "github.com/twmb/franz-go",
+	"go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3",
 }
 
 type statusModule struct {
@@ -64,11 +65,22 @@ func modules() []statusModule {
 		return out
 	}
 	for _, dep := range info.Deps {
-		for _, prefix := range shownModules {
-			if dep.Path == strings.TrimSuffix(prefix, "/") || strings.HasSuffix(prefix, "/") && strings.HasPrefix(dep.Path, prefix) {
-				out = append(out, statusModule{Name: dep.Path, Artifact: dep.Path[strings.LastIndexByte(dep.Path, '/')+1:], Version: dep.Version})
-			}
+		if slices.Contains(shownModules, dep.Path) {
+			out = append(out, statusModule{Name: dep.Path, Artifact: artifact(dep.Path), Version: dep.Version})
 		}
 	}
 	return out
+}
+
+// artifact is a module's path without its host and its major version.
+func artifact(path string) string {
+	_, name, _ := strings.Cut(path, "/")
+	if dir, last := name[:strings.LastIndexByte(name, '/')+1], name[strings.LastIndexByte(name, '/')+1:]; majorVersion(last) {
+		return strings.TrimSuffix(dir, "/")
+	}
+	return name
+}
+
+func majorVersion(part string) bool {
+	return len(part) > 1 && part[0] == 'v' && strings.Trim(part[1:], "0123456789") == ""
 }
