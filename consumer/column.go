@@ -45,11 +45,6 @@ func (c *column) appendLong(v int64) {
 	c.appended()
 }
 
-func (c *column) appendInt(v int32) {
-	c.fixed = binary.NativeEndian.AppendUint32(c.fixed, uint32(v))
-	c.appended()
-}
-
 func (c *column) appendDouble(v float64) {
 	c.fixed = binary.NativeEndian.AppendUint64(c.fixed, math.Float64bits(v))
 	c.appended()

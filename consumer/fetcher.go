@@ -48,15 +48,11 @@ func (f *fetcher) run(ctx context.Context, broker Broker, r OpenRequest, topicID
 		return
 	}
 	defer source.Close()
-	checked := false
 	for {
 		var p polled
 		p.Fetch, p.err = source.Poll(ctx)
-		if p.err == nil && !checked {
-			// The source took the topic's id from the brokers at some moment between the worker's question and this
-			// poll: the same answer on both sides of that moment proves whose records these are.
-			p.err = checkTopic(ctx, broker, r, topicID)
-			checked = p.err == nil
+		if p.err == nil && p.TopicID != topicID {
+			p.err = fmt.Errorf("%w: its id was %s, now it is %s", errRecreated, topicID, p.TopicID)
 		}
 		if errors.Is(p.err, ErrOutOfRange) {
 			bounds, err := broker.Bounds(ctx, r.Spec, r.Topic, r.Partition)
@@ -78,15 +74,4 @@ func (f *fetcher) send(ctx context.Context, p polled) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func checkTopic(ctx context.Context, broker Broker, r OpenRequest, topicID string) error {
-	now, err := broker.Bounds(ctx, r.Spec, r.Topic, r.Partition)
-	if err != nil {
-		return err
-	}
-	if now.TopicID != topicID {
-		return fmt.Errorf("%w: its id was %s, now it is %s", errRecreated, topicID, now.TopicID)
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"drumlin/consumer/decode"
 	"drumlin/spec"
@@ -53,6 +54,14 @@ func (k *Kafka) Close() {
 
 // admin returns the shared client for questions about the spec's brokers.
 func (k *Kafka) admin(s *spec.Supervisor) (*kadm.Client, error) {
+	c, err := k.client(s)
+	if err != nil {
+		return nil, err
+	}
+	return kadm.NewClient(c), nil
+}
+
+func (k *Kafka) client(s *spec.Supervisor) (*kgo.Client, error) {
 	key := clusterKey(s.IO.ConsumerProperties)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -70,7 +79,7 @@ func (k *Kafka) admin(s *spec.Supervisor) (*kadm.Client, error) {
 		}
 		k.clients[key] = c
 	}
-	return kadm.NewClient(c), nil
+	return c, nil
 }
 
 // Open implements Broker.
@@ -96,16 +105,17 @@ func (k *Kafka) Open(_ context.Context, r OpenRequest) (Source, error) {
 
 // Bounds implements Broker.
 func (k *Kafka) Bounds(ctx context.Context, s *spec.Supervisor, topic string, partition int32) (Bounds, error) {
-	admin, err := k.admin(s)
+	client, err := k.client(s)
 	if err != nil {
 		return Bounds{}, err
 	}
+	admin := kadm.NewClient(client)
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	fail := func(what string, err error) (Bounds, error) {
 		return Bounds{}, fmt.Errorf("%s of %s partition %d: %w", what, topic, partition, brokerError(err))
 	}
-	before, err := topicID(ctx, admin, topic)
+	before, err := topicID(ctx, client, topic)
 	if err != nil {
 		return fail("topic id", err)
 	}
@@ -132,7 +142,7 @@ func (k *Kafka) Bounds(ctx context.Context, s *spec.Supervisor, topic string, pa
 		}
 		*q.to = o.Offset
 	}
-	after, err := topicID(ctx, admin, topic)
+	after, err := topicID(ctx, client, topic)
 	if err != nil {
 		return fail("topic id", err)
 	}
@@ -142,19 +152,34 @@ func (k *Kafka) Bounds(ctx context.Context, s *spec.Supervisor, topic string, pa
 	return out, nil
 }
 
-func topicID(ctx context.Context, admin *kadm.Client, topic string) (string, error) {
-	details, err := admin.ListTopicsWithInternal(ctx, topic)
+// topicID asks the brokers. kadm's own questions may be answered from a cache that is seconds old, in which a topic that
+// has just been recreated still has its old id.
+func topicID(ctx context.Context, client *kgo.Client, topic string) (string, error) {
+	response, err := metadataRequest(topic).RequestWith(ctx, client)
 	if err != nil {
 		return "", err
 	}
-	d, ok := details[topic]
-	if !ok {
-		return "", ErrNoTopic
-	}
-	return hexID(d.ID), d.Err
+	return idIn(response, topic)
 }
 
-func hexID(id kadm.TopicID) string { return fmt.Sprintf("%x", id[:]) }
+func metadataRequest(topic string) *kmsg.MetadataRequest {
+	r := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = kmsg.StringPtr(topic)
+	r.Topics = append(r.Topics, t)
+	return r
+}
+
+func idIn(r *kmsg.MetadataResponse, topic string) (string, error) {
+	for _, t := range r.Topics {
+		if t.Topic != nil && *t.Topic == topic {
+			return hexID(t.TopicID), kerr.ErrorForCode(t.ErrorCode)
+		}
+	}
+	return "", ErrNoTopic
+}
+
+func hexID(id [16]byte) string { return fmt.Sprintf("%x", id[:]) }
 
 func brokerError(err error) error {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
@@ -190,6 +215,7 @@ type kafkaSource struct {
 	partition int32
 	buffers   [2][]Record // used in turn
 	polls     int
+	topicID   string
 	failed    error // came together with records: the next poll returns it
 }
 
@@ -219,10 +245,32 @@ func (s *kafkaSource) Poll(ctx context.Context) (Fetch, error) {
 		}
 	})
 	s.buffers[s.polls%2], out.Records = records, records
-	if _, truncated := errors.AsType[*TruncatedError](s.failed); !truncated && len(out.Records) > 0 {
-		return out, nil
+	_, truncated := errors.AsType[*TruncatedError](s.failed)
+	if s.failed != nil && (truncated || len(out.Records) == 0) {
+		return out, s.failed
 	}
-	return out, s.failed
+	if err := s.findTopicID(ctx); err != nil {
+		return out, err
+	}
+	out.TopicID = s.topicID
+	return out, nil
+}
+
+// findTopicID takes the topic's id from what this client itself has learnt from the brokers. A client goes on asking for
+// the first id that it learnt, and what is remembered here is that one or, after it, another that will not fit the
+// partition's: so an id that fits is the id of these records.
+func (s *kafkaSource) findTopicID(ctx context.Context) error {
+	if s.topicID != "" {
+		return nil
+	}
+	response, err := s.client.RequestCachedMetadata(ctx, metadataRequest(s.topic), time.Hour)
+	if err == nil {
+		s.topicID, err = idIn(response, s.topic)
+	}
+	if err != nil {
+		return fmt.Errorf("find the id of topic %s: %w", s.topic, brokerError(err))
+	}
+	return nil
 }
 
 func (s *kafkaSource) sourceError(err error) error {

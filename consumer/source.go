@@ -48,8 +48,9 @@ type Record struct {
 // Fetch is what one poll brought. The records hold until the poll after the next returns.
 type Fetch struct {
 	Records   []Record
-	LogStart  int64 // first offset that still exists; −1: unknown
-	StableEnd int64 // end of what is decided (the last stable offset); −1: unknown
+	TopicID   string // whose records these are; 32 hex digits
+	LogStart  int64  // first offset that still exists; −1: unknown
+	StableEnd int64  // end of what is decided (the last stable offset); −1: unknown
 }
 
 // Bounds describes a partition's log.
