@@ -25,7 +25,7 @@ type Topics interface {
 type Ingest interface {
 	// Start begins to read a partition; Assignment.Ended is called when it is no longer read.
 	Start(ctx context.Context, a consumer.Assignment) error
-	// Update gives a running partition the newest version of its spec.
+	// Update gives a running partition the newest version of its spec, and floors that have risen.
 	Update(ctx context.Context, s catalog.Supervisor, key catalog.PartitionKey) error
 	// Stop ends a worker, after a last handoff where asked. When it returns, the partition is no longer read, also after
 	// an error.

@@ -3,12 +3,15 @@ package coordinator
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"drumlin/catalog"
 	"drumlin/consumer"
+	"drumlin/internal/testkit"
 	"drumlin/spec"
 )
 
@@ -335,5 +338,35 @@ func TestReadyAndStatus(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%s %+v", list[0].Spec, s); strings.Contains(text, "hunter2") || !strings.Contains(text, "SASL_SSL") {
 		t.Errorf("shown: %s", text)
+	}
+}
+
+func TestRaisedFloorsReachTheWorkers(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 1)
+	co, ingest, _ := w.node(t, "a")
+	mustSubmit(t, co, specText("topic: events", ""))
+	eventually(t, "running", func() bool { return ingest.count() == 1 })
+	if _, err := w.c.RaiseFloors(t.Context(), "events", catalog.Floors{RetentionMillis: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "updated", func() bool { return ingest.logged("update events/0 v1") == 1 })
+}
+
+// TestExamplesCanBeDecoded holds the spec's idea of a valid spec to the decoder's.
+func TestExamplesCanBeDecoded(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(testkit.RepoRoot(t), "configs", "specs", "*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no specs: %v", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t)
+		if _, warnings, err := New(Options{Catalog: w.c, Topics: w.topics}).Submit(t.Context(), text); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v %v", path, warnings, err)
+		}
 	}
 }

@@ -27,7 +27,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeTopics struct {
 	mu     sync.Mutex
 	topics map[string]int // partitions by topic
-	ends   map[string]int64
 	err    error
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"drumlin/catalog"
 	"drumlin/consumer"
+	"drumlin/segment"
 )
 
 // partition is one partition as far as this process reads it. Its fields are guarded by the coordinator's mu; one step at
@@ -21,7 +22,7 @@ type partition struct {
 	owner    catalog.Owner // of the last acquisition
 	running  bool          // a worker has been started and has not been stopped
 	ended    bool          // the worker has stepped down by itself
-	version  int64         // of the spec that the worker was given
+	facts    segment.Facts // the spec version and the floors that the worker was given
 	since    time.Time     // when the worker was started
 	failures int
 	retryAt  time.Time
@@ -68,26 +69,39 @@ func (c *Coordinator) reconcile(ctx context.Context, session *catalog.Session) t
 func (c *Coordinator) advanceLocked(ctx context.Context, session *catalog.Session, p *partition, view *catalog.View, mine bool,
 	owner string, now time.Time,
 ) time.Duration {
-	sup := view.Supervisors[p.key.Supervisor]
+	sup, facts := view.Supervisors[p.key.Supervisor], newestFacts(view, p.key.Supervisor)
 	switch {
 	case p.ended:
 		c.launch(ctx, p, "step down", func(ctx context.Context) error { return c.stop(ctx, p, false) })
 	case !mine:
 		c.launch(ctx, p, "give up", func(ctx context.Context) error { return c.stop(ctx, p, true) })
-	case p.running && p.version == sup.Version:
+	case p.running && p.facts == facts:
 	case now.Before(p.retryAt):
 		return p.retryAt.Sub(now)
 	case p.running:
-		c.launch(ctx, p, "update", func(ctx context.Context) error { return c.update(ctx, p, sup.Supervisor) })
+		c.launch(ctx, p, "update", func(ctx context.Context) error { return c.update(ctx, p, sup.Supervisor, facts) })
 	case owner != "" && owner != c.o.Node.ID:
 		// The view changes when its owner lets go.
 	default:
 		fromEarliest := !c.found[p.key.Supervisor].begun[p.key]
 		c.launch(ctx, p, "start", func(ctx context.Context) error {
-			return c.start(ctx, session, p, sup.Supervisor, fromEarliest)
+			return c.start(ctx, session, p, sup.Supervisor, facts, fromEarliest)
 		})
 	}
 	return idleFor
+}
+
+// newestFacts are those that a supervisor's workers shall come to: of its newest version, and its datasource's floors.
+func newestFacts(view *catalog.View, supervisor string) segment.Facts {
+	sup := view.Supervisors[supervisor]
+	if sup == nil {
+		return segment.Facts{}
+	}
+	facts := segment.Facts{SpecVersion: sup.Version}
+	if ds := view.Datasources[sup.Datasource]; ds != nil {
+		facts.RetentionFloorMillis, facts.DedupFloorMillis = ds.RetentionFloorMillis, ds.DedupFloorMillis
+	}
+	return facts
 }
 
 // launch runs one step of a partition beside the loop. Called with mu held.
@@ -120,7 +134,9 @@ func (c *Coordinator) noteLocked(p *partition, what string, err error) {
 }
 
 // start acquires a partition and starts its worker.
-func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *partition, sup catalog.Supervisor, fromEarliest bool) error {
+func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *partition, sup catalog.Supervisor,
+	facts segment.Facts, fromEarliest bool,
+) error {
 	owner, err := session.Acquire(ctx, p.key)
 	if err != nil {
 		return err
@@ -133,7 +149,7 @@ func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *pa
 		Ended: func(_ catalog.PartitionKey, err error) { c.workerEnded(p, owner.Epoch, err) },
 	})
 	c.mu.Lock()
-	p.running, p.version, p.since = err == nil, sup.Version, c.o.Now()
+	p.running, p.facts, p.since = err == nil, facts, c.o.Now()
 	c.mu.Unlock()
 	if err == nil {
 		return nil
@@ -172,13 +188,13 @@ func (c *Coordinator) release(ctx context.Context, p *partition, owner catalog.O
 	return err
 }
 
-func (c *Coordinator) update(ctx context.Context, p *partition, sup catalog.Supervisor) error {
+func (c *Coordinator) update(ctx context.Context, p *partition, sup catalog.Supervisor, facts segment.Facts) error {
 	if err := c.o.Ingest.Update(ctx, sup, p.key); err != nil {
 		return fmt.Errorf("give the worker version %d of the spec: %w", sup.Version, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p.version = sup.Version
+	p.facts = facts
 	return nil
 }
 

@@ -153,28 +153,28 @@ func (c *Coordinator) Status(_ context.Context, id string) (*Status, error) {
 func (c *Coordinator) status(view *catalog.View, v *catalog.SupervisorView) *Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := c.found[v.ID]
+	d := c.follow(v)
 	s := &Status{
 		DataSource: v.Datasource, Replicas: 1, Suspended: v.Suspended, Version: v.Version, ActiveTasks: []Task{},
 		PublishingTasks: []Task{}, RecentErrors: []RecentError{}, PartitionStatus: []PartitionStatus{},
 	}
-	if d != nil && d.spec != nil {
+	if d.spec != nil {
 		s.Stream = d.spec.IO.Topic + d.spec.IO.TopicPattern
 		s.DurationSeconds = d.spec.Tuning.IntermediateHandoffMillis / 1000
 	}
-	manyTopics := d != nil && d.spec != nil && d.spec.IO.TopicPattern != ""
+	manyTopics := d.spec != nil && d.spec.IO.TopicPattern != ""
 	keys := map[catalog.PartitionKey]bool{}
 	for key := range v.Partitions {
 		keys[key] = true
 	}
-	if d != nil && !v.Suspended {
+	if !v.Suspended {
 		maps.Copy(keys, d.partitions)
 	}
 	for _, key := range sortedKeys(keys) {
 		c.addPartition(s, v, key, manyTopics)
 	}
 	s.Partitions = len(keys)
-	if d != nil && d.err != nil {
+	if d.err != nil {
 		s.RecentErrors = append(s.RecentErrors, RecentError{Message: d.err.Error()})
 	}
 	judgeHealth(s, d)
@@ -267,7 +267,7 @@ func judgeHealth(s *Status, d *discovery) {
 		s.State = StateStopping
 	case s.Suspended:
 		s.State = StateSuspended
-	case d == nil || !d.done && d.err == nil:
+	case !d.done && d.err == nil:
 		s.State, s.DetailedState = StatePending, StateConnecting
 	case d.err != nil && d.spec == nil:
 		s.State, s.Healthy = StateUnhealthySupervisor, false
@@ -285,7 +285,7 @@ func judgeHealth(s *Status, d *discovery) {
 	if s.DetailedState == "" {
 		s.DetailedState = s.State
 	}
-	if d != nil && d.done {
+	if d.done {
 		s.OffsetsLastUpdated = instant(d.at, true)
 	}
 }

@@ -14,8 +14,8 @@ func KafkaProperties() []Field {
 		{"bootstrap.servers", KindText, Used, "the server's own brokers", "host:port, separated by commas"},
 		{"isolation.level", KindText, Used, "read_committed", "must be `read_committed`: what an aborted transaction wrote " +
 			"is never read"},
-		{"group.id", KindText, Used, "drumlin.<id>", "group that the committed offsets are told to, as advice"},
-		{"client.id", KindText, Used, "drumlin", "name of the client in the broker's logs"},
+		{"group.id", KindText, Used, "drumlin-{id}", "group that the committed offsets are told to, as advice"},
+		{"client.id", KindText, Used, "", "name of the client in the broker's logs"},
 		{"client.rack", KindText, Used, "", "rack of the client"},
 		{"security.protocol", KindText, Used, "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"},
 		{"sasl.mechanism", KindText, Used, "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
