@@ -17,7 +17,6 @@ import (
 	"drumlin/catalog"
 	"drumlin/indexer"
 	"drumlin/internal/testkit"
-	"drumlin/segment"
 )
 
 // The Wikipedia edits of one day in hour chunks of at most 1,000 rows are 51 segments: every handoff is cut exactly
@@ -341,5 +340,3 @@ func TestGroupOffsetIsAdvice(t *testing.T) {
 		}
 	}
 }
-
-var _ = segment.HotStaleView

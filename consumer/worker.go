@@ -31,6 +31,7 @@ type worker struct {
 
 	commands chan func()   // run by the loop
 	pressure chan struct{} // asks for an early handoff
+	ready    chan struct{} // closed: makes a case of the loop's select ready
 	stopping chan struct{} // closed by Stop with a handoff
 	stopOnce sync.Once
 	done     chan struct{} // closed when everything has ended
@@ -129,6 +130,8 @@ func newWorker(d *deps, a Assignment) *worker {
 		hot:      newHotLog(d.memory, key.Topic, key.Partition),
 		commands: make(chan func()), pressure: make(chan struct{}, 1), stopping: make(chan struct{}), done: make(chan struct{}),
 	}
+	w.ready = make(chan struct{})
+	close(w.ready)
 	w.stepDone, w.probed = make(chan stepResult, 1), make(chan probeResult, 1)
 	w.rangeBuckets, w.stableEnd = map[int64]int64{}, -1
 	w.report()
@@ -302,12 +305,9 @@ func (w *worker) reading() bool {
 	return w.halted == nil && !w.stopped && !w.paused && w.holding == 0
 }
 
-// closedChannel makes a select case ready.
-var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
 func (w *worker) work() <-chan struct{} {
 	if w.reading() && len(w.pending) > 0 {
-		return closedChannel
+		return w.ready
 	}
 	return nil
 }
