@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"drumlin/spec"
 )
 
@@ -35,6 +37,9 @@ func (k *Kafka) Discover(ctx context.Context, s *spec.Supervisor) ([]TopicPartit
 	} else {
 		names = []string{s.IO.Topic}
 	}
+	if err := k.forgetMetadata(ctx, s, names); err != nil {
+		return nil, fmt.Errorf("list the topics of supervisor %s: %w", s.ID, err)
+	}
 	details, err := admin.ListTopics(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("list the topics of supervisor %s: %w", s.ID, err)
@@ -49,6 +54,23 @@ func (k *Kafka) Discover(ctx context.Context, s *spec.Supervisor) ([]TopicPartit
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+// forgetMetadata asks the brokers anew for the named topics, or for all: the client answers from what it has seen lately
+// otherwise, and a topic or partition made a moment ago would be missing.
+func (k *Kafka) forgetMetadata(ctx context.Context, s *spec.Supervisor, names []string) error {
+	client, err := k.client(s)
+	if err != nil {
+		return err
+	}
+	request := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, topic)
+	}
+	_, err = request.RequestWith(ctx, client)
+	return err
 }
 
 // HighWatermarks returns, per topic and partition, the end of what a read_committed reader can see: the last stable

@@ -50,7 +50,7 @@ func TestTwoSupervisorsOnOneTopicAndOneOnTwo(t *testing.T) {
 	d.CreateTopic(t, "right", 2)
 	d.Apply(t, specFor("first", "topic: left", "hour"))
 	d.Apply(t, specFor("second", "topic: left", "day"))
-	d.Apply(t, specFor("both", "topicPattern: 'left|right'", "hour"))
+	d.Apply(t, specFor("union_of_two", "topicPattern: 'left|right'", "hour"))
 	client := d.Client(t)
 	now := time.Now().UnixMilli()
 	harness.Produce(t, client, numbered("left", 2, 0, 500, always(now))...)
@@ -59,14 +59,14 @@ func TestTwoSupervisorsOnOneTopicAndOneOnTwo(t *testing.T) {
 		t.Helper()
 		d.WaitSQL(t, `SELECT COUNT(*) AS n FROM first`, 500, settle)
 		d.WaitSQL(t, `SELECT COUNT(*) AS n FROM second`, 500, settle)
-		d.WaitSQL(t, `SELECT SUM(value) AS n FROM both`, 1100*1099/2, settle)
+		d.WaitSQL(t, `SELECT SUM(value) AS n FROM union_of_two`, 1100*1099/2, settle)
 	}
 	check()
 	d.Handoff(t, "second")
 	check()
-	d.Handoff(t, "both")
+	d.Handoff(t, "union_of_two")
 	check()
-	joined := d.SQL(t, `SELECT COUNT(*) AS n FROM first JOIN both USING (value)`)
+	joined := d.SQL(t, `SELECT COUNT(*) AS n FROM first JOIN union_of_two USING (value)`)
 	if n := joined.Int(t, "n"); n != 500 {
 		t.Errorf("hot joined with cold: %d rows, want 500", n)
 	}

@@ -162,15 +162,13 @@ func checkFiftyOne(t *testing.T, d *harness.Dev) {
 	}
 }
 
-// withRowLimit sets tuningConfig.maxRowsPerSegment in the example spec.
-func withRowLimit(t *testing.T, spec []byte, rows int) []byte {
+// withRowLimit adds tuningConfig.maxRowsPerSegment to the example spec, which has none.
+func withRowLimit(t *testing.T, spec []byte, rows int64) []byte {
 	t.Helper()
-	text := string(spec)
-	at := strings.Index(text, "tuningConfig:")
-	if at < 0 {
-		t.Fatal("the example spec has no tuningConfig")
+	const indent = "\n  "
+	text := strings.TrimRight(string(spec), "\n")
+	if strings.Contains(text, "tuningConfig") || !strings.Contains(text, indent+"ioConfig:") {
+		t.Fatal("the example spec has changed its shape")
 	}
-	_, rest, _ := strings.Cut(text[at:], "\n")
-	indent := rest[:len(rest)-len(strings.TrimLeft(rest, " "))]
-	return []byte(text[:at] + "tuningConfig:\n" + indent + "maxRowsPerSegment: " + string(number(int64(rows))) + "\n" + rest)
+	return []byte(text + indent + "tuningConfig: {type: kafka, maxRowsPerSegment: " + number(rows).String() + "}\n")
 }
