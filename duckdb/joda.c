@@ -79,6 +79,9 @@ static int64_t convert(const char *p, size_t n, bool parse, char *out, char *bad
 			for (i++; i < n && !(p[i] == '\'' && !(i + 1 < n && p[i + 1] == '\'')); i++) {
 				if (p[i] == '\'')
 					i++;
+				*bad = p[i];
+				if (*bad >= 0 && *bad < ' ') /* would be taken for a mark */
+					return -1;
 				out = put_literal(out, p[i]);
 			}
 			i++;

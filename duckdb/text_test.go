@@ -11,11 +11,11 @@ import (
 	"github.com/cockroachdb/datadriven"
 )
 
-// TestText runs testdata: "json" and "text" print the columns and the rows of a query, "error" the error of a statement,
+// TestText runs testdata/text: "json" and "text" print the columns and the rows of a query, "error" the error of a statement,
 // "kind" only its kind, "tree" whether a statement parses as a SELECT.
 func TestText(t *testing.T) {
 	db := openDB(t, Options{Threads: 1, MemoryLimitBytes: 256 << 20})
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/text", func(t *testing.T, path string) {
 		s := openSession(t, db)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return runText(t, db, s, d)

@@ -144,24 +144,30 @@ static void set_null(duckdb_handle vector, idx_t row) {
 	duckdb_vector_get_validity(vector)[row >> 6] &= ~(1ULL << (row & 63));
 }
 
-/* Parses the row's period unless it is the text that the row before had. Returns false after reporting an error. */
-static bool period_of(duckdb_handle info, const dr_string *text, dr_string *last, period *p) {
+/* The period of the row before. Only a text that stands in its header can be recognised again, by its 16 bytes. */
+typedef struct {
+	bool known;
+	dr_string text;
+	period value;
+} parsed_period;
+
+/* Parses the row's period unless it is known. Returns NULL after reporting an error. */
+static const period *period_of(duckdb_handle info, const dr_string *text, parsed_period *last) {
 	uint32_t n = text->outside.length;
 	bool inside = n <= sizeof text->inside.bytes;
-	if (inside && memcmp(text, last, sizeof *text) == 0)
-		return true;
+	if (inside && last->known && memcmp(text, &last->text, sizeof *text) == 0)
+		return &last->value;
 	const char *bytes = inside ? text->inside.bytes : text->outside.pointer;
-	const char *wrong = parse_period(bytes, n, p);
+	const char *wrong = parse_period(bytes, n, &last->value);
 	if (wrong) {
 		char message[160];
 		snprintf(message, sizeof message, "'%.*s' %s", n < 40 ? (int)n : 0, bytes, wrong);
 		duckdb_scalar_function_set_error(info, message);
-		return false;
+		return NULL;
 	}
-	memset(last, 0, sizeof *last);
-	if (inside)
-		*last = *text;
-	return true;
+	last->known = inside;
+	last->text = *text;
+	return &last->value;
 }
 
 static void floor_all(duckdb_handle info, duckdb_handle input, duckdb_handle output, bool from) {
@@ -169,18 +175,17 @@ static void floor_all(duckdb_handle info, duckdb_handle input, duckdb_handle out
 	if (from)
 		origins = argument_at(input, 2);
 	int64_t *out = duckdb_vector_get_data(output);
-	dr_string last;
-	memset(&last, 0, sizeof last);
-	period p = {0};
+	parsed_period last = {0};
 	for (idx_t i = 0, rows = duckdb_data_chunk_get_size(input); i < rows; i++) {
 		if (!has(&times, i) || !has(&periods, i) || (from && !has(&origins, i))) {
 			set_null(output, i);
 			continue;
 		}
-		if (!period_of(info, (const dr_string *)periods.values + i, &last, &p))
+		const period *p = period_of(info, (const dr_string *)periods.values + i, &last);
+		if (!p)
 			return;
-		int64_t origin = from ? ((const int64_t *)origins.values)[i] : p.origin;
-		if (!floor_time(((const int64_t *)times.values)[i], &p, origin, &out[i])) {
+		int64_t origin = from ? ((const int64_t *)origins.values)[i] : p->origin;
+		if (!floor_time(((const int64_t *)times.values)[i], p, origin, &out[i])) {
 			duckdb_scalar_function_set_error(info, "TIME_FLOOR: the result is out of range");
 			return;
 		}
@@ -198,17 +203,16 @@ static void floor_from(duckdb_handle info, duckdb_handle input, duckdb_handle ou
 static void whole_days(duckdb_handle info, duckdb_handle input, duckdb_handle output) {
 	argument periods = argument_at(input, 0);
 	bool *out = duckdb_vector_get_data(output);
-	dr_string last;
-	memset(&last, 0, sizeof last);
-	period p = {0};
+	parsed_period last = {0};
 	for (idx_t i = 0, rows = duckdb_data_chunk_get_size(input); i < rows; i++) {
 		if (!has(&periods, i)) {
 			set_null(output, i);
 			continue;
 		}
-		if (!period_of(info, (const dr_string *)periods.values + i, &last, &p))
+		const period *p = period_of(info, (const dr_string *)periods.values + i, &last);
+		if (!p)
 			return;
-		out[i] = p.micros % MICROS_PER_DAY == 0;
+		out[i] = p->micros % MICROS_PER_DAY == 0;
 	}
 }
 
