@@ -206,3 +206,30 @@ func positionLess(a, b segment.Position) bool {
 	}
 	return a.Offset < b.Offset
 }
+
+func TestRejectsAreShownHotAndCold(t *testing.T) {
+	w := newWorld(t)
+	tab := w.table("events", true, 2, column("n", segment.TypeLong))
+	for i := range int64(6) {
+		tab.partitions[i%2].add(worldRow{millis: t0 + i*hour/2, reject: fmt.Sprintf("reason_%d", i)})
+	}
+	e := w.engine()
+	ask := `SELECT datasource, supervisor, topic, generation, "partition", "offset", "timestamp", reason, raw_bytes FROM sys.rejects ORDER BY reason`
+	hot := mustAsk(t, e, ask)
+	if len(hot) != 6 || hot[3] != fmt.Sprintf(`"events" "events" "topic-events" 0 1 1 %q "reason_3" 8`, isoTime(t0+3*hour/2)) {
+		t.Errorf("hot: %v", hot)
+	}
+	w.commit(tab, tab.partitions[0], 2)
+	w.commit(tab, tab.partitions[1], 3)
+	if mixed := mustAsk(t, e, ask); fmt.Sprint(mixed) != fmt.Sprint(hot) {
+		t.Errorf("some of them cold: %v, all hot: %v", mixed, hot)
+	}
+	for _, b := range tab.buckets {
+		if b.Bucket.StartMillis == t0 {
+			b.Head, b.Rejects = &catalog.Head{State: catalog.HeadDropped}, nil
+		}
+	}
+	if left := mustAsk(t, e, ask); fmt.Sprint(left) != fmt.Sprint(hot[2:]) {
+		t.Errorf("with the first bucket dropped: %v", left)
+	}
+}

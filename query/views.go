@@ -101,14 +101,8 @@ func (t *tableSQL) findLosers(name string) string {
 	if len(t.plan.narrow) > 0 {
 		branches = append(branches, row+readParquet(t.paths(t.plan.narrow), columns)+" WHERE"+known)
 	}
-	if t.plan.hotDedup {
-		where := t.notHidden()
-		if where == "" {
-			where = " WHERE" + known
-		} else {
-			where += " AND" + known
-		}
-		branches = append(branches, row+t.hotScan(t.plan.narrowTime)+where)
+	if t.plan.hotDedup { // hot rows of dropped buckets may take part: they meet only each other
+		branches = append(branches, row+t.hotScan(t.plan.narrowTime)+" WHERE"+known)
 	}
 	return fmt.Sprintf(`CREATE TEMP TABLE %s AS WITH candidates AS (%s), copied AS (SELECT %s AS hi, %s AS lo, min(position) AS winner FROM candidates GROUP BY ALL HAVING count(*) > 1) SELECT position FROM candidates JOIN copied ON %s = hi AND %s = lo WHERE position <> winner`,
 		quoteName(name), strings.Join(branches, " UNION ALL "), segment.IDHighColumn, segment.IDLowColumn,
