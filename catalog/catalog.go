@@ -223,6 +223,16 @@ func (c *Catalog) rangeKeys(ctx context.Context, prefix string, o RangeOptions) 
 	return c.o.KV.Range(ctx, prefix, o)
 }
 
+// wholeReads is how many requests' time a read of the whole catalog gets, which goes in pages.
+const wholeReads = 12
+
+// rangeAll reads every key.
+func (c *Catalog) rangeAll(ctx context.Context, o RangeOptions) (*RangeResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, wholeReads*c.o.RequestTimeout)
+	defer cancel()
+	return c.o.KV.Range(ctx, "", o)
+}
+
 func (c *Catalog) txn(ctx context.Context, t Txn) (*TxnResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.RequestTimeout)
 	defer cancel()

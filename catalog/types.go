@@ -6,9 +6,9 @@ import (
 
 // PartitionKey names one partition of one supervisor.
 type PartitionKey struct {
-	Supervisor string
-	Topic      string
-	Partition  int32
+	Supervisor string `json:"supervisor"`
+	Topic      string `json:"topic"`
+	Partition  int32  `json:"partition"`
 }
 
 // Owner is a partition's owner, as the key own/… says. Epoch is the key's create_revision: the fencing epoch.

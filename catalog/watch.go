@@ -79,7 +79,7 @@ func (c *Catalog) loadRetrying(ctx context.Context) (*state, error) {
 
 // load reads everything at one revision.
 func (c *Catalog) load(ctx context.Context, old *state) (*state, error) {
-	res, err := c.rangeKeys(ctx, "", RangeOptions{})
+	res, err := c.rangeAll(ctx, RangeOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
 	}
@@ -273,7 +273,7 @@ func (c *Catalog) compareWithStore(ctx context.Context, s *state) error {
 
 // compareKeys says whether the store has exactly these keys at the revision.
 func (c *Catalog) compareKeys(ctx context.Context, revision int64, keys int, hash uint64) error {
-	res, err := c.rangeKeys(ctx, "", RangeOptions{Revision: revision, KeysOnly: true})
+	res, err := c.rangeAll(ctx, RangeOptions{Revision: revision, KeysOnly: true})
 	if err != nil {
 		return fmt.Errorf("compare the view with the store: %w", err)
 	}
