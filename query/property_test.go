@@ -63,7 +63,7 @@ func seeds(t *testing.T, n int) []uint64 {
 func TestAnswersEqualTheOracle(t *testing.T) {
 	w := newWorld(t)
 	e := w.engine()
-	for i, seed := range seeds(t, 4) {
+	for i, seed := range seeds(t, 2) {
 		name := fmt.Sprintf("events%d", i)
 		r := rand.New(rand.NewPCG(seed, 1))
 		tab := w.table(name, r.IntN(4) > 0, 1+r.IntN(3), column("page", segment.TypeString), column("n", segment.TypeLong))
