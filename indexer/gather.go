@@ -136,7 +136,7 @@ func (g *gatherer) validity(from []arrow.Array, rows []rowRef) (*memory.Buffer, 
 	return out, nulls
 }
 
-// gatherFixed collects values of a fixed width; under a null stands a zero, so that equal rows give equal bytes.
+// gatherFixed collects values of a fixed width. What stands under a null is never written to a file.
 func gatherFixed[T arrow.FixedWidthType](g *gatherer, t arrow.DataType, from []arrow.Array, rows []rowRef,
 	validity *memory.Buffer, nulls int, values func(arrow.Array) []T,
 ) arrow.Array {
@@ -151,14 +151,6 @@ func gatherFixed[T arrow.FixedWidthType](g *gatherer, t arrow.DataType, from []a
 	for i, ref := range rows {
 		batch, row := ref.split()
 		to[i] = all[batch][row]
-	}
-	if nulls > 0 {
-		var zero T
-		for i := range rows {
-			if !bitutil.BitIsSet(validity.Bytes(), i) {
-				to[i] = zero
-			}
-		}
 	}
 	return makeArray(t, len(rows), nulls, validity, out)
 }

@@ -44,7 +44,7 @@ func testIndexer(t testing.TB, objects Uploader, mem memory.Allocator, points *f
 
 // TestBuildKeepsEveryRow is the property: rows in = rows out + copies, sorted, in their buckets, cut exactly.
 func TestBuildKeepsEveryRow(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(24) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			checked := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer checked.AssertSize(t, 0)

@@ -96,17 +96,14 @@ func longKey(v int64) uint64 { return uint64(v) ^ 1<<63 }
 
 // doubleKey orders as SQL does: −0 equals 0, and NaN is the greatest.
 func doubleKey(v float64) uint64 {
+	b := math.Float64bits(v)
 	switch {
 	case math.IsNaN(v):
 		return math.MaxUint64
-	case v == 0:
-		v = 0
-	}
-	b := math.Float64bits(v)
-	if v < 0 {
+	case v < 0:
 		return ^b
 	}
-	return b | 1<<63
+	return b | 1<<63 // which −0 has already
 }
 
 func textKeys(columns []arrow.Array) func(rowRef, int) uint64 {
