@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"drumlin/api"
+	"drumlin/catalog"
 	"drumlin/coordinator"
 	"drumlin/query"
 	"drumlin/spec"
@@ -29,12 +31,22 @@ func (q queries) Query(ctx context.Context, r api.Query) (*api.Answer, error) {
 	return out, nil
 }
 
-// categories map the kinds of query errors. What the caller got wrong, be it a name or a forbidden function, is
-// invalid input.
-var categories = map[query.Kind]api.Category{
-	query.Invalid: api.InvalidInput, query.NotFound: api.InvalidInput, query.Forbidden: api.InvalidInput,
-	query.Timeout: api.Timeout, query.Canceled: api.Canceled, query.OutOfMemory: api.CapacityExceeded,
-	query.LimitExceeded: api.CapacityExceeded, query.Unavailable: api.ServiceUnavailable, query.Internal: api.RuntimeFailure,
+// category maps the kinds of query errors. What the caller got wrong is invalid input, be it a name, a forbidden
+// function, or a statement that needs more memory than a query may use: asking again would not help.
+func category(kind query.Kind) api.Category {
+	switch kind {
+	case query.Invalid, query.NotFound, query.Forbidden, query.OutOfMemory:
+		return api.InvalidInput
+	case query.Timeout:
+		return api.Timeout
+	case query.Canceled:
+		return api.Canceled
+	case query.LimitExceeded:
+		return api.CapacityExceeded
+	case query.Unavailable:
+		return api.ServiceUnavailable
+	}
+	return api.RuntimeFailure
 }
 
 func queryError(err error) error {
@@ -42,7 +54,11 @@ func queryError(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &api.Error{Category: categories[e.Kind], Code: e.Code, Message: e.Message, Hint: e.Hint, Err: e.Err}
+	out := &api.Error{Category: category(e.Kind), Code: e.Code, Message: e.Message, Hint: e.Hint, Err: e.Err}
+	if len(e.Names) > 0 {
+		out.Context = map[string]string{"names": strings.Join(e.Names, ", ")}
+	}
+	return out
 }
 
 // supervisors fits the coordinator to the HTTP interface.
@@ -99,13 +115,19 @@ func supervisorError(err error) error {
 	case errors.As(err, &problems):
 		e := &api.Error{Category: api.InvalidInput, Code: "invalidInput", Message: "The spec is refused; nothing has changed."}
 		for _, p := range problems {
-			e.Problems = append(e.Problems, api.Problem{Path: p.Path, Message: p.Message})
+			path := p.Path
+			if path == "" {
+				path = "the text"
+			}
+			e.Problems = append(e.Problems, api.Problem{Path: path, Message: p.Message})
 		}
 		return e
 	case errors.Is(err, coordinator.ErrNoSupervisor), errors.Is(err, coordinator.ErrNoPartition):
 		return &api.Error{Category: api.NotFound, Code: "notFound", Message: err.Error()}
 	case errors.Is(err, coordinator.ErrSuspended):
 		return &api.Error{Category: api.InvalidInput, Code: "suspended", Message: err.Error(), Hint: "Resume the supervisor first."}
+	case errors.Is(err, catalog.ErrConflict):
+		return &api.Error{Category: api.Conflict, Code: "conflict", Message: err.Error(), Hint: "Another change came first: look, and try again."}
 	case errors.Is(err, coordinator.ErrElsewhere):
 		return &api.Error{Category: api.ServiceUnavailable, Code: "elsewhere", Message: err.Error(), Err: err}
 	}
