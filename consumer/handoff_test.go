@@ -176,10 +176,10 @@ func TestHotAndCommittedAreOnePrefix(t *testing.T) {
 		readers.Go(func() {
 			for ctx.Err() == nil {
 				view := r.cat.View()
-				p := view.Supervisors["t"].Partitions[testKey]
-				if p == nil {
+				if view.Supervisors["t"] == nil || view.Supervisors["t"].Partitions[testKey] == nil {
 					continue
 				}
+				p := view.Supervisors["t"].Partitions[testKey]
 				h, err := r.manager.Hot(ctx, requestAt(view))
 				if err != nil {
 					continue

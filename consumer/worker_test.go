@@ -202,6 +202,7 @@ func TestMaxParseExceptionsHalts(t *testing.T) {
 	}
 	r.must(r.manager.Update(t.Context(), r.submit(specText("", "", ", maxParseExceptions: 5")), testKey))
 	r.handoff(4)
+	r.waitFor("the new version", func(s PartitionStatus) bool { return s.Facts.SpecVersion == 2 })
 	if c := r.committed(); c.rows != 2 || c.rejects != 2 || c.offset.Facts.SpecVersion != 2 {
 		t.Errorf("committed %+v", c)
 	}
