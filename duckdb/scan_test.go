@@ -63,8 +63,11 @@ func randomBatch(rng *rand.Rand, mem memory.Allocator, rows int, next *int64) ba
 	before, after := rng.IntN(70), rng.IntN(10)
 	nulls := []float64{0, 0.1, 1}[rng.IntN(3)]
 	out := batch{}
+	// Half of the batches cover a small part of the whole range only, so that bounds decide about them.
+	spread := []int64{1e6, 1e4}[rng.IntN(2)]
+	base := rng.Int64N(1e6-spread+1) - 5e5
 	for i := range before + rows + after {
-		line, micros := randomRow(rng, b, nulls, *next)
+		line, micros := randomRow(rng, b, nulls, *next, (base+rng.Int64N(spread))*1e3)
 		if i >= before && i < before+rows {
 			*next++
 			out.rows = append(out.rows, line)
@@ -78,9 +81,8 @@ func randomBatch(rng *rand.Rand, mem memory.Allocator, rows int, next *int64) ba
 }
 
 // randomRow appends one row and returns its values as text, and its time.
-func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number int64) ([]string, int64) {
+func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number, micros int64) ([]string, int64) {
 	line := make([]string, len(every))
-	micros := (rng.Int64N(1e6) - 5e5) * 1e3
 	b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(micros))
 	line[0] = time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.000Z")
 	for i := 1; i < len(every)-1; i++ {
@@ -126,7 +128,7 @@ func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number int
 // TestScanAgainstReference reads random batches back in every way and compares each value.
 func TestScanAgainstReference(t *testing.T) {
 	db := openDB(t, Options{Threads: 2})
-	for range 6 {
+	for range 16 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { checkRandomScan(t, db, rand.New(rand.NewPCG(seed, 0))) })
 		if t.Failed() {
@@ -187,17 +189,37 @@ func checkRandomScan(t *testing.T, db *DB, rng *rand.Rand) {
 		}
 	}
 	compareScan(t, s, rng, fmt.Sprintf("drumlin_scan(%d)", token), want)
-	from, to := (rng.Int64N(1e6)-5e5)*1e3, (rng.Int64N(1e6)-5e5)*1e3
-	var within [][]string
-	for i, m := range micros {
-		if m >= from && m < to {
-			within = append(within, want[i])
+	for range 4 {
+		from, to := randomRange(rng, scan)
+		var within [][]string
+		for i, m := range micros {
+			if m >= from && m < to {
+				within = append(within, want[i])
+			}
 		}
+		compareScan(t, s, rng, fmt.Sprintf("drumlin_scan(%d, from_micros := %d, to_micros := %d)", token, from, to), within)
 	}
-	compareScan(t, s, rng, fmt.Sprintf("drumlin_scan(%d, from_micros := %d, to_micros := %d)", token, from, to), within)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// randomRange picks limits anywhere, or at the bounds of a batch and one microsecond beside them.
+func randomRange(rng *rand.Rand, scan Scan) (from, to int64) {
+	pick := func() int64 {
+		if p := scan.Parts[rng.IntN(len(scan.Parts))]; len(p.Bounds) > 0 && rng.IntN(4) > 0 {
+			b := p.Bounds[rng.IntN(len(p.Bounds))]
+			if b.MinMicros != math.MinInt64 {
+				return []int64{b.MinMicros, b.MaxMicros}[rng.IntN(2)] + rng.Int64N(3) - 1
+			}
+		}
+		return (rng.Int64N(1e6) - 5e5) * 1e3
+	}
+	from, to = pick(), pick()
+	if from > to && rng.IntN(8) > 0 {
+		from, to = to, from
+	}
+	return from, to
 }
 
 // compareScan reads all columns, and some columns in another order, and compares with want by row number.
