@@ -93,14 +93,13 @@ func appendJoined(mem memory.Allocator, list []*hotBatch, b *hotBatch, cutFrom i
 }
 
 // take returns the batches of [from, to) with a reference to each.
-func (h *hotLog) take(from, to int64) (data, rejects []segment.HotBatch, keyless int64) {
+func (h *hotLog) take(from, to int64) (data, rejects []segment.HotBatch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, b := range h.data {
 		if b.FromOffset >= from && b.ToOffset <= to {
 			b.Record.Retain()
 			data = append(data, b.HotBatch)
-			keyless += b.keyless
 		}
 	}
 	for _, b := range h.rejects {
@@ -109,7 +108,7 @@ func (h *hotLog) take(from, to int64) (data, rejects []segment.HotBatch, keyless
 			rejects = append(rejects, b.HotBatch)
 		}
 	}
-	return data, rejects, keyless
+	return data, rejects
 }
 
 // committedTo notes that everything below next is in the catalog from the revision on.

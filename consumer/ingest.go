@@ -265,7 +265,7 @@ func (w *worker) cut() error {
 		plan: w.plan, spec: w.target.spec, from: w.cutFrom, to: w.next, rows: w.rangeRows, refused: w.rangeRejects,
 		leaderEpoch: w.leaderEpoch, clock: w.clock, firstMillis: first, began: time.Now(),
 	}
-	h.data, h.rejects, h.keyless = w.hot.take(h.from, h.to)
+	h.data, h.rejects = w.hot.take(h.from, h.to)
 	bytes := w.rangeBytes
 	w.draining.Add(bytes)
 	w.uncut.Store(0)

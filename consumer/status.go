@@ -22,12 +22,11 @@ const (
 
 // The reasons why a partition halts.
 const (
-	HaltLostRange      = "offset_out_of_range"  // the log no longer holds [From, To)
-	HaltTruncated      = "log_truncated"        // the log ends, or differs, below what was committed
-	HaltRecreated      = "topic_recreated"      // another topic of the same name
-	HaltParseErrors    = "max_parse_exceptions" // more rejects than maxParseExceptions
-	HaltBatchTooLarge  = "batch_too_large"      // a compressed batch would grow past the limit
-	HaltDecodeMismatch = "invalid_commit"       // rows and counters of a commit disagree: a bug
+	HaltLostRange     = "offset_out_of_range"  // the log no longer holds [From, To)
+	HaltTruncated     = "log_truncated"        // the log ends, or differs, below what was committed
+	HaltRecreated     = "topic_recreated"      // another topic of the same name
+	HaltParseErrors   = "max_parse_exceptions" // more rejects than maxParseExceptions
+	HaltBatchTooLarge = "batch_too_large"      // a compressed batch would grow past the limit
 )
 
 // Halt says why a partition is not read any further.

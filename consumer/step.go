@@ -43,7 +43,6 @@ type handoff struct {
 	from, to      int64
 	data, rejects []segment.HotBatch
 	rows, refused int64
-	keyless       int64
 	lost          int64
 	leaderEpoch   int32
 	clock         int64

@@ -376,32 +376,3 @@ func (w *worker) queue(s *step) {
 		w.holding++
 	}
 }
-
-func (w *worker) startProbe(ctx context.Context, now time.Time) {
-	if w.probing || now.Before(w.probeAt) {
-		return
-	}
-	w.probing = true
-	s := w.target.spec
-	w.stepWG.Add(1)
-	go func() {
-		defer w.stepWG.Done()
-		b, err := w.d.Broker.Bounds(ctx, s, w.key.Topic, w.key.Partition)
-		w.probed <- probeResult{b, err}
-	}()
-}
-
-func (w *worker) finishProbe(r probeResult) error {
-	w.probing, w.probeAt = false, time.Now().Add(w.d.ProbeEvery)
-	if r.err != nil {
-		w.failing(r.err)
-		return nil
-	}
-	w.failing(nil)
-	if w.halted == nil && r.bounds.TopicID != w.standing.offset.TopicID {
-		return w.examine(r.bounds)
-	}
-	// The log's start is compared where records arrive: what has been fetched already may lie below it.
-	w.stableEnd = max(w.stableEnd, r.bounds.StableEnd)
-	return nil
-}
