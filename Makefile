@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@2026.2.2
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
 # Packages in which goroutines meet: they run once more under the race detector.
 RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./internal/app/...
