@@ -205,3 +205,42 @@ func TestJoinRanges(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// TestNote: an event is the next one of its key, a repetition, or proof that something is missing.
+func TestNote(t *testing.T) {
+	put := func(create, mod, version int64) Event {
+		return Event{KeyValue: KeyValue{Key: "k", CreateRevision: create, ModRevision: mod, Version: version}}
+	}
+	del := func(mod int64) Event { return Event{Deleted: true, KeyValue: KeyValue{Key: "k", ModRevision: mod}} }
+	for _, c := range []struct {
+		name      string
+		exists    bool // key k, created at 5, last put at 7 as version 2, in a state of revision 9
+		event     Event
+		skip, gap bool
+	}{
+		{"next", true, put(5, 10, 3), false, false},
+		{"repeated", true, put(5, 7, 2), true, false},
+		{"older", true, put(5, 5, 1), true, false},
+		{"put left out", true, put(5, 12, 4), false, true},
+		{"deletion left out", true, put(11, 11, 1), false, true},
+		{"deleted", true, del(10), false, false},
+		{"late put", true, put(5, 8, 3), false, true},
+		{"late deletion", true, del(8), false, true},
+		{"new", false, put(10, 10, 1), false, false},
+		{"creation left out", false, put(10, 11, 2), false, true},
+		{"repeated deletion", false, del(8), true, false},
+		{"unknown deletion", false, del(10), false, true},
+		{"late creation", false, put(8, 8, 1), false, true},
+	} {
+		s := newState()
+		if c.exists {
+			s.set(put(5, 7, 2).KeyValue)
+		}
+		s.revision = 9
+		skip, err := s.note(c.event)
+		var gap *gapError
+		if skip != c.skip || errors.As(err, &gap) != c.gap {
+			t.Errorf("%s: skip %v, error %v", c.name, skip, err)
+		}
+	}
+}

@@ -78,9 +78,10 @@ func testRebaseDeletions(t *testing.T, e *env, claim catalog.Claim) {
 	}
 	e.merge(&r, "again")
 	vector := r
+	// The last input is an adopted one: settled ones are compared for another reason, too.
 	name := fmt.Sprintf("deletions/%s-e%d-1.bin", e.c.Incarnation(), claim.Epoch)
 	vector.Consumed, vector.Settled = nil, nil
-	vector.Deletions = []catalog.Deletion{{Segment: r.Consumed[0], Object: name, Bytes: 1, SHA256: Sum(name), Rows: 1}}
+	vector.Deletions = []catalog.Deletion{{Segment: r.Consumed[len(r.Consumed)-1], Object: name, Bytes: 1, SHA256: Sum(name), Rows: 1}}
 	mustDone(t, e.swap(t, vector))
 	v := e.refresh(t)
 	if d := bucket(t, v, Hour(1)).Manifest.Deletions; len(d) != 1 || d[0].Object != name {

@@ -85,6 +85,17 @@ func runSwap(t *testing.T, factory Factory) {
 	t.Run("absorbs what was read", func(t *testing.T) { testSwapAbsorbs(t, factory) })
 	t.Run("adoption", func(t *testing.T) { testAdoption(t, factory) })
 	t.Run("coarse", func(t *testing.T) { testCoarseSwap(t, factory) })
+	t.Run("group of adopted segments", func(t *testing.T) {
+		e := newEnv(t, factory)
+		s, w := e.writer(t)
+		w.MustAppend(t, Hour(1), 5)
+		e.adopt(t, s, Hour(1), Hour(2))
+		for _, part := range []segment.Bucket{Hour(1), Hour(2)} {
+			if _, err := e.c.Swap(t.Context(), e.claimed(t, s, part)); !errors.Is(err, catalog.ErrInvalid) {
+				t.Errorf("swap of a part of a group: %v", err)
+			}
+		}
+	})
 	t.Run("coarse race", func(t *testing.T) { testCoarseRace(t, factory) })
 	t.Run("widest", func(t *testing.T) { testWidestSwap(t, factory) })
 	t.Run("lost replies", func(t *testing.T) { testSwapLostReplies(t, factory) })
