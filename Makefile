@@ -31,7 +31,7 @@ fuzz: ## run every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 bench: ## run the benchmarks, each beside its floor
-	go test -run '^$$' -bench . -benchmem ./tests/bench/...
+	go test -timeout 60m -run '^$$' -bench . -benchtime 9x ./tests/bench/...
 
 check: ## formatting, vet, staticcheck, layers, tidiness of go.mod
 	@out=$$(go run $(GOFUMPT) -l .) && { [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }; }
