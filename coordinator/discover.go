@@ -134,3 +134,10 @@ func (c *Coordinator) took(d *discovery, v *catalog.SupervisorView, topics []con
 	}
 	return news
 }
+
+// lost says whether a partition that has been read, and that the spec goes on reading, is missing from the brokers' answers.
+func (d *discovery) lost(v *catalog.SupervisorView, key catalog.PartitionKey) bool {
+	pv := v.Partitions[key]
+	return d.done && d.spec != nil && !v.Suspended && !d.partitions[key] && pv != nil && pv.OffsetRevision > 0 && pv.Owner == nil &&
+		d.spec.IO.ReadsTopic(key.Topic)
+}

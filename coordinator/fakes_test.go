@@ -139,6 +139,11 @@ func (f *fakeIngest) Start(ctx context.Context, a consumer.Assignment) error {
 			TopicID: strings.Repeat("0", 32), LeaderEpoch: -1, Facts: segment.Facts{SpecVersion: a.Supervisor.Version},
 		})
 	}
+	if err != nil { // what could not start does not run
+		f.mu.Lock()
+		delete(f.running, key)
+		f.mu.Unlock()
+	}
 	return err
 }
 

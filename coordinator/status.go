@@ -194,8 +194,13 @@ func (c *Coordinator) addPartition(s *Status, v *catalog.SupervisorView, key cat
 		}
 	}
 	p := c.partitions[key]
-	if p != nil && p.err != nil {
+	switch d := c.found[v.ID]; {
+	case p != nil && p.err != nil:
 		out.Error = p.err.Error()
+	case d != nil && d.lost(v, key):
+		out.Error = "the brokers do not list it any more, so nobody reads it: create its topic again, or leave the topic out of the spec"
+	}
+	if out.Error != "" {
 		s.RecentErrors = append(s.RecentErrors, RecentError{Message: describePartition(key, out.Error)})
 	}
 	if c.o.Ingest != nil && p != nil && p.running {
