@@ -275,7 +275,15 @@ func TestLostLease(t *testing.T) {
 	w.topics.set("events", 2)
 	co, ingest, _ := w.node(t, "a")
 	mustSubmit(t, co, specText("topic: events", ""))
-	eventually(t, "running", func() bool { return ingest.count() == 2 })
+	eventually(t, "begun", func() bool {
+		begun := 0
+		for _, p := range w.c.View().Supervisors["events"].Partitions {
+			if p.OffsetRevision > 0 {
+				begun++
+			}
+		}
+		return begun == 2
+	})
 	ingest.mu.Lock()
 	before := ingest.running[key("events", 0)].Owner.Epoch
 	ingest.mu.Unlock()
