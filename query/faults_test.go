@@ -115,6 +115,10 @@ func TestUnreachablePartitionsAreNamed(t *testing.T) {
 	if lines := mustAsk(t, e, "SELECT 1"); lines[0] != "1" {
 		t.Errorf("got %v", lines)
 	}
+	tab.suspended, tab.partitions[1].key.Topic = false, "topic-of-an-earlier-version"
+	if got := mustAsk(t, e, "SELECT COUNT(*) FROM events"); got[0] != "5" {
+		t.Errorf("a partition that the spec no longer reads, without an owner, is cold only: got %v", got)
+	}
 }
 
 func TestAnObjectThatIsGoneIsPlannedAgain(t *testing.T) {

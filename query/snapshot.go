@@ -159,6 +159,7 @@ func (s *snapshots) attempt(ctx context.Context, view *catalog.View, names []str
 		if !ok {
 			continue
 		}
+		noLongerRead := givenUp(supervisor)
 		for _, p := range supervisor.Partitions {
 			if p.OffsetRevision == 0 { // nothing committed, not even where it begins
 				if !committed && !supervisor.Suspended {
@@ -170,6 +171,7 @@ func (s *snapshots) attempt(ctx context.Context, view *catalog.View, names []str
 			ds.partitions = append(ds.partitions, part)
 			switch {
 			case committed || supervisor.Suspended && p.Owner == nil:
+			case p.Owner == nil && noLongerRead(p.Key.Topic):
 			case p.Owner == nil:
 				wants = append(wants, missing{key: p.Key, reason: "it has no owner"})
 			default:

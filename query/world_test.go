@@ -295,7 +295,10 @@ func (w *world) view() *catalog.View {
 		s := &catalog.SupervisorView{
 			Supervisor: catalog.Supervisor{
 				ID: name, Datasource: name, Version: 1, SchemaID: 1, Suspended: t.suspended,
-				Spec: []byte(`{"type":"kafka","spec":{"ioConfig":{"topic":"topic-` + name + `","consumerProperties":{"bootstrap.servers":"b:9092","sasl.jaas.config":"secret"}}}}`),
+				Spec: []byte(`{"type":"kafka","spec":{"dataSchema":{"dataSource":"` + name + `","timestampSpec":{"column":"t"},` +
+					`"dimensionsSpec":{"dimensions":["a"]},"granularitySpec":{"segmentGranularity":"hour","rollup":false}},"ioConfig":{` +
+					`"topic":"topic-` + name + `","inputFormat":{"type":"json"},"consumerProperties":{"bootstrap.servers":"b:9092",` +
+					`"security.protocol":"SASL_PLAINTEXT","sasl.mechanism":"PLAIN","sasl.jaas.config":"x.PlainLoginModule required username=\"u\" password=\"secret\";"}}}}`),
 			},
 			Partitions: map[catalog.PartitionKey]*catalog.PartitionView{},
 		}

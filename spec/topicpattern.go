@@ -16,6 +16,15 @@ func CompileTopicPattern(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }
 
+// ReadsTopic says whether a topic of this name is one that the spec reads.
+func (io *IOConfig) ReadsTopic(name string) bool {
+	if io.TopicPattern == "" {
+		return name == io.Topic
+	}
+	re, err := CompileTopicPattern(io.TopicPattern)
+	return err != nil || re.MatchString(name) // a parsed spec's pattern compiles
+}
+
 // javaOnly are forms that Java's regular expressions have and RE2 has not.
 var javaOnly = []struct{ form, reason string }{
 	{`(?=`, "lookahead (?=…)"},
