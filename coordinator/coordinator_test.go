@@ -277,12 +277,14 @@ func TestLostLease(t *testing.T) {
 	mustSubmit(t, co, specText("topic: events", ""))
 	eventually(t, "begun", func() bool {
 		begun := 0
-		for _, p := range w.c.View().Supervisors["events"].Partitions {
-			if p.OffsetRevision > 0 {
-				begun++
+		if v := w.c.View().Supervisors["events"]; v != nil {
+			for _, p := range v.Partitions {
+				if p.OffsetRevision > 0 {
+					begun++
+				}
 			}
 		}
-		return begun == 2
+		return begun == 2 && ingest.count() == 2
 	})
 	ingest.mu.Lock()
 	before := ingest.running[key("events", 0)].Owner.Epoch
