@@ -62,7 +62,7 @@ type entry struct {
 	sha256   string
 	size     int64
 	pins     int
-	verified bool // in this process
+	verified os.FileInfo // of the file whose checksum this process has compared; nil: none
 	element  *list.Element
 	// busy is open while somebody fetches or verifies; the others wait for it.
 	busy chan struct{}
@@ -205,13 +205,11 @@ func (c *Cache) reserve(p *Pins, segments []segment.Meta) ([]segment.Meta, error
 // fails the next tries for itself.
 func (c *Cache) ensure(ctx context.Context, e *entry, m segment.Meta) error {
 	for {
-		c.mu.Lock()
-		if e.verified {
-			c.used.MoveToFront(e.element)
-			c.mu.Unlock()
+		if c.stillVerified(e, m) {
 			c.metrics.hit()
 			return nil
 		}
+		c.mu.Lock()
 		busy := e.busy
 		if busy == nil {
 			e.busy = make(chan struct{})
@@ -228,17 +226,42 @@ func (c *Cache) ensure(ctx context.Context, e *entry, m segment.Meta) error {
 	}
 }
 
+// stillVerified says whether the file on disk is the one that has been verified. One that has gone, or that somebody has
+// written to since, counts as not verified.
+func (c *Cache) stillVerified(e *entry, m segment.Meta) bool {
+	c.mu.Lock()
+	verified := e.verified
+	c.mu.Unlock()
+	if verified == nil {
+		return false
+	}
+	now, err := os.Stat(filepath.Join(c.dir, e.sha256+suffix))
+	same := err == nil && os.SameFile(now, verified) && now.Size() == verified.Size() && now.ModTime().Equal(verified.ModTime())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if same {
+		c.used.MoveToFront(e.element)
+		return true
+	}
+	if e.verified == verified {
+		e.verified = nil
+		c.log.Warn("a cached segment has been changed or removed by somebody else", "object", m.Object)
+	}
+	return false
+}
+
 func (c *Cache) work(ctx context.Context, e *entry, m segment.Meta, onDisk bool) error {
-	size, err := int64(0), error(nil)
+	var file os.FileInfo
+	var err error
 	if onDisk {
-		size, err = c.verify(e, m)
+		file, err = c.verify(e, m)
 	}
 	if !onDisk || errors.Is(err, ErrCorrupt) {
 		if err != nil {
 			c.log.Warn("a cached segment was damaged and is fetched again", "object", m.Object, "error", err)
 			c.metrics.corrupt()
 		}
-		size, err = c.fetch(ctx, m)
+		file, err = c.fetch(ctx, m)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -249,12 +272,12 @@ func (c *Cache) work(ctx context.Context, e *entry, m segment.Meta, onDisk bool)
 	}
 	if e.element == nil {
 		e.element = c.used.PushFront(e)
-		c.bytes += size
+		c.bytes += file.Size()
 	} else {
 		c.used.MoveToFront(e.element)
-		c.bytes += size - e.size
+		c.bytes += file.Size() - e.size
 	}
-	e.size, e.verified = size, true
+	e.size, e.verified = file.Size(), file
 	c.evict()
 	return nil
 }

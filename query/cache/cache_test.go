@@ -220,3 +220,29 @@ func TestBudget(t *testing.T) {
 		t.Errorf("the least recently used file is still there: %v", err)
 	}
 }
+
+func TestFilesThatSomebodyElseTouches(t *testing.T) {
+	s := newStore()
+	m := s.put("a", 1000, 'a')
+	c := open(t, s, filepath.Join(t.TempDir(), "cache"), 0)
+	pin(t, c, m).Release()
+	file := filepath.Join(c.Dir(), m.SHA256+suffix)
+	for what, harm := range map[string]func() error{
+		"removed":           func() error { return os.Remove(file) },
+		"directory removed": func() error { return os.RemoveAll(c.Dir()) },
+		"truncated":         func() error { return errors.Join(os.Chmod(file, 0o644), os.Truncate(file, 10)) },
+		"written to": func() error {
+			return errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, bytes.Repeat([]byte{'b'}, 1000), 0o644))
+		},
+	} {
+		if err := harm(); err != nil {
+			t.Fatal(err)
+		}
+		before := s.gets.Load()
+		p := pin(t, c, m)
+		if b, err := os.ReadFile(p.Path("a")); err != nil || !bytes.Equal(b, s.objects["a"]) || s.gets.Load() != before+1 {
+			t.Errorf("%s: the file is not as the store has it, or was fetched %d times: %v", what, s.gets.Load()-before, err)
+		}
+		p.Release()
+	}
+}

@@ -14,21 +14,25 @@ import (
 )
 
 // verify compares the file on disk with the segment's size and checksum.
-func (c *Cache) verify(e *entry, m segment.Meta) (int64, error) {
+func (c *Cache) verify(e *entry, m segment.Meta) (os.FileInfo, error) {
 	f, err := os.Open(filepath.Join(c.dir, e.sha256+suffix))
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, fmt.Errorf("segment %s: its cached file is gone: %w", m.Object, ErrCorrupt)
+		return nil, fmt.Errorf("segment %s: its cached file is gone: %w", m.Object, ErrCorrupt)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("verify segment %s: %w", m.Object, err)
+		return nil, fmt.Errorf("verify segment %s: %w", m.Object, err)
 	}
 	defer f.Close()
+	file, err := f.Stat() // before it is read: whoever writes to it meanwhile changes what this says
+	if err != nil {
+		return nil, fmt.Errorf("verify segment %s: %w", m.Object, err)
+	}
 	sum := sha256.New()
 	n, err := io.Copy(sum, f)
 	if err != nil {
-		return 0, fmt.Errorf("verify segment %s: %w", m.Object, err)
+		return nil, fmt.Errorf("verify segment %s: %w", m.Object, err)
 	}
-	return n, check(m, n, sum.Sum(nil))
+	return file, check(m, n, sum.Sum(nil))
 }
 
 func check(m segment.Meta, n int64, sum []byte) error {
@@ -40,43 +44,49 @@ func check(m segment.Meta, n int64, sum []byte) error {
 }
 
 // fetch copies the object to disk. Damaged bytes are fetched once more, since they may have been damaged on the way.
-func (c *Cache) fetch(ctx context.Context, m segment.Meta) (int64, error) {
-	n, err := c.fetchOnce(ctx, m)
+func (c *Cache) fetch(ctx context.Context, m segment.Meta) (os.FileInfo, error) {
+	file, err := c.fetchOnce(ctx, m)
 	if errors.Is(err, ErrCorrupt) {
 		c.log.Warn("a fetched segment was damaged and is fetched again", "object", m.Object, "error", err)
 		c.metrics.corrupt()
-		n, err = c.fetchOnce(ctx, m)
+		file, err = c.fetchOnce(ctx, m)
 	}
-	return n, err
+	return file, err
 }
 
-func (c *Cache) fetchOnce(ctx context.Context, m segment.Meta) (n int64, err error) {
+func (c *Cache) fetchOnce(ctx context.Context, m segment.Meta) (file os.FileInfo, err error) {
 	body, err := c.objects.Get(ctx, m.Object, 0, -1)
 	if err != nil {
-		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+		return nil, fmt.Errorf("fetch segment %s: %w", m.Object, err)
 	}
 	defer body.Close()
+	if err := os.MkdirAll(c.dir, 0o755); err != nil { // it may have been removed, as a cache may be
+		return nil, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+	}
 	f, err := os.CreateTemp(c.dir, "fetch-*"+partialSuffix)
 	if err != nil {
-		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+		return nil, fmt.Errorf("fetch segment %s: %w", m.Object, err)
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, removeIfThere(f.Name()))
 		}
 	}()
-	n, err = copyChecked(f, body, m)
+	n, err := copyChecked(f, body, m)
+	if err == nil {
+		file, err = f.Stat()
+	}
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("fetch segment %s: %w", m.Object, closeErr)
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	c.metrics.fetched(n)
 	if err := os.Rename(f.Name(), filepath.Join(c.dir, m.SHA256+suffix)); err != nil {
-		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
+		return nil, fmt.Errorf("fetch segment %s: %w", m.Object, err)
 	}
-	return n, nil
+	return file, nil
 }
 
 // copyChecked reads one byte more than expected at most, so that an object that is too long is seen and not stored.
