@@ -15,8 +15,8 @@ help: ## tell what each target does
 build: ## build bin/drumlin
 	go build -o bin/drumlin ./cmd/drumlin
 
-dev: build ## build and run every role in one process, with its data in ./drumlin-data
-	bin/drumlin dev
+dev: build ## build and run every role in one process, with its data in ./drumlin-data; ARGS="--http …" adds arguments
+	bin/drumlin dev $(ARGS)
 
 test: build ## run all tests, the short profile
 	go test -timeout 14m ./...
