@@ -25,6 +25,9 @@ type Options struct {
 	TempDir          string   // where queries spill; must exist. Empty: they do not
 	MaxTempBytes     int64    // disk that spilling may take; 0: DuckDB's default
 	AllowedDirs      []string // absolute directories whose files SQL may read; everything else is closed
+	// KeepFooters keeps what Parquet files say of themselves, within the memory limit and as long as a file's time of change
+	// stays the same, so that a query need not read it of hundreds of files again.
+	KeepFooters bool
 }
 
 // DB is one in-memory DuckDB. It is safe for concurrent use.
@@ -109,6 +112,9 @@ func (o Options) settings() ([]string, error) {
 	set := func(name string, value string) { out = append(out, "SET GLOBAL "+name+" = "+value) }
 	if o.MemoryLimitBytes > 0 {
 		set("memory_limit", quote(bytesText(o.MemoryLimitBytes)))
+	}
+	if o.KeepFooters {
+		set("parquet_metadata_cache", "true")
 	}
 	if o.Threads > 0 {
 		set("threads", strconv.Itoa(o.Threads))

@@ -50,6 +50,7 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	o.DuckDB.AllowedDirs = []string{segments.Dir()}
+	o.DuckDB.KeepFooters = true
 	db, err := duckdb.Open(o.DuckDB)
 	if err != nil {
 		return nil, fmt.Errorf("query: %w", err)
