@@ -255,6 +255,7 @@ func (w *worker) cut() error {
 		return err
 	}
 	if w.next == w.cutFrom {
+		w.rangeFirst, w.rangeBegan = 0, time.Time{} // of a record that halted the partition
 		return nil
 	}
 	first := w.rangeFirst

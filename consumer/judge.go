@@ -52,14 +52,15 @@ func (j *judge) judge(eventMillis, kafkaMillis, clock int64) verdict {
 	if at < 0 {
 		at = clock
 	}
-	if kafkaMillis < 0 && clock == 0 {
-		at = lastMillis // nothing to judge by
+	blind := kafkaMillis < 0 && clock == 0 // nothing to judge by
+	if blind {
+		at = lastMillis
 	}
 	if eventMillis > lastMillis || eventMillis > addMillis(at, maxAheadMillis) {
 		return refuse(ReasonAheadOfKafka, "event time %s is more than a day ahead of the record's Kafka timestamp %s, or past the year 9999",
 			instant(eventMillis), instant(at))
 	}
-	if r := j.period(eventMillis, at); r != nil {
+	if r := j.period(eventMillis, at, blind); r != nil {
 		return verdict{reject: r}
 	}
 	start, end := j.granularity.Chunk(eventMillis)
@@ -78,9 +79,10 @@ func (j *judge) judge(eventMillis, kafkaMillis, clock int64) verdict {
 		instant(eventMillis))
 }
 
-// period applies lateMessageRejectionPeriod, its start instant and earlyMessageRejectionPeriod.
-func (j *judge) period(eventMillis, at int64) *decode.Reject {
-	if p := j.io.LateRejectionMillis; p > 0 && eventMillis < addMillis(at, -p) {
+// period applies lateMessageRejectionPeriod, its start instant and earlyMessageRejectionPeriod. Blind, there is no
+// timestamp that a record could be late by.
+func (j *judge) period(eventMillis, at int64, blind bool) *decode.Reject {
+	if p := j.io.LateRejectionMillis; p > 0 && !blind && eventMillis < addMillis(at, -p) {
 		return refuse(ReasonLate, "event time %s is more than %d ms before the Kafka timestamp %s (lateMessageRejectionPeriod)",
 			instant(eventMillis), p, instant(at)).reject
 	}

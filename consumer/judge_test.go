@@ -32,6 +32,14 @@ func TestJudge(t *testing.T) {
 		{name: "more than a day ahead", event: kafka + day + 1, kafka: kafka, reason: ReasonAheadOfKafka},
 		{name: "no Kafka timestamp: the clock", event: kafka + day + 1, kafka: -1, clock: kafka, reason: ReasonAheadOfKafka},
 		{name: "no Kafka timestamp, no clock", event: kafka + 100*day, kafka: -1},
+		{
+			name: "no Kafka timestamp, no clock, a period", judge: judge{io: spec.IOConfig{LateRejectionMillis: hour, EarlyRejectionMillis: hour}},
+			event: kafka, kafka: -1,
+		},
+		{
+			name: "no Kafka timestamp, a period by the clock", judge: judge{io: spec.IOConfig{LateRejectionMillis: hour}},
+			event: kafka - hour - 1, kafka: -1, clock: kafka, reason: ReasonLate,
+		},
 		{name: "absurd Kafka timestamp", event: lastMillis + 1, kafka: math.MaxInt64, reason: ReasonAheadOfKafka},
 		{name: "last instant", event: lastMillis, kafka: math.MaxInt64},
 		{name: "late", judge: judge{io: spec.IOConfig{LateRejectionMillis: hour}}, event: kafka - hour - 1, kafka: kafka, reason: ReasonLate},

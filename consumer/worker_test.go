@@ -208,6 +208,21 @@ func TestMaxParseExceptionsHalts(t *testing.T) {
 	}
 }
 
+func TestHaltBeforeTheFirstRowWaitsQuietly(t *testing.T) {
+	r := newRig(t, nil)
+	r.createTopic(1)
+	r.produce("bad")
+	r.start(r.submit(specText("", "", ", maxParseExceptions: 0, intermediateHandoffPeriod: PT0.001S")))
+	r.waitFor("a halt", func(s PartitionStatus) bool { return s.State == StateHalted })
+	w, err := r.manager.worker(testKey)
+	r.must(err)
+	r.waitFor("the handoff's age", func(PartitionStatus) bool {
+		var wake time.Duration
+		r.must(w.command(t.Context(), func() error { wake = w.untilWake(); return nil }))
+		return wake > 0
+	})
+}
+
 func TestDuplicatesAndKeyless(t *testing.T) {
 	r := newRig(t, nil)
 	r.createTopic(1)
