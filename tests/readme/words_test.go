@@ -144,7 +144,7 @@ func rootHelp(t *testing.T) string {
 
 var (
 	makeTarget = regexp.MustCompile("(?:^|[` ])make ([a-z-]+)")
-	pathName   = regexp.MustCompile("`([a-zA-Z.][\\w.-]*/[\\w./-]*[\\w/])`")
+	pathName   = regexp.MustCompile("`([a-zA-Z.][\\w-][\\w.-]*/[\\w./-]*[\\w/])`")
 )
 
 // TestTargetsAndPathsExist holds what README.md and CONTRIBUTING.md say of make and of files against the repository.
