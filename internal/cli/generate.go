@@ -76,10 +76,11 @@ func runGenerate(ctx context.Context, env *Env, f generateFlags, brokers []strin
 	acknowledged, err := producer.Run(ctx, producer.Options{
 		Brokers: brokers, Topic: f.topic, PerSecond: f.rate, MaxMessageBytes: maxMessageBytes, OnProgress: meter.Set,
 	}, eventSource{generate.New(options)})
-	meter.Finish()
 	if err != nil {
+		meter.Stop()
 		return fmt.Errorf("%d of %d events were acknowledged, then: %w", acknowledged, f.events, err)
 	}
+	meter.Finish()
 	return nil
 }
 

@@ -54,10 +54,11 @@ func produceFile(ctx context.Context, env *Env, o producer.Options, path string)
 	o.OnProgress = meter.Set
 	acknowledged, err := producer.Run(ctx, o, fileSource{lines})
 	err = errors.Join(err, lines.Close())
-	meter.Finish()
 	if err != nil {
+		meter.Stop()
 		return fmt.Errorf("%d records of %s were acknowledged, then: %w", acknowledged, path, err)
 	}
+	meter.Finish()
 	if blank := lines.Blank(); blank > 0 {
 		env.Notef("%d blank lines left out", blank)
 	}

@@ -59,6 +59,14 @@ func (m *Meter) Finish() {
 	m.line("done: ")
 }
 
+// Stop ends the display of work that did not come to its end. How far it came is for the caller to tell.
+func (m *Meter) Stop() {
+	if m.bar != nil {
+		_ = m.bar.Exit()
+		fmt.Fprintln(m.w)
+	}
+}
+
 func (m *Meter) line(prefix string) {
 	elapsed := m.now().Sub(m.started)
 	rate := float64(m.done) / max(elapsed.Seconds(), 0.001)

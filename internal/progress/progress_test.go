@@ -20,3 +20,13 @@ func TestPlainLinesAreRareAndTheLastOneStays(t *testing.T) {
 		t.Fatalf("got\n%swant\n%s", out.String(), want)
 	}
 }
+
+func TestStoppedWorkIsNotDone(t *testing.T) {
+	var out strings.Builder
+	m := New(&out, "records", 200, func() time.Time { return time.Unix(0, 0) })
+	m.Set(7)
+	m.Stop()
+	if out.String() != "" {
+		t.Fatalf("got %q", out.String())
+	}
+}
