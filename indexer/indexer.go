@@ -26,7 +26,8 @@ type Options struct {
 	Objects Uploader
 	// TempDir holds files while they are written and uploaded. They have no names there, so a crash leaves nothing.
 	TempDir string
-	// Parallel is how many segments are written and uploaded at a time; 0: two.
+	// Parallel is how many segments are written at a time, each with one row group in memory; 0: two. Finished ones are
+	// uploaded beside them.
 	Parallel   int
 	Allocator  memory.Allocator // of the columns being written; nil: Arrow's default
 	Logger     *slog.Logger     // nil: silent

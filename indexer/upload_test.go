@@ -1,9 +1,13 @@
 package indexer
 
 import (
+	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -51,5 +55,48 @@ func TestBuildWithFaultsOfTheStore(t *testing.T) {
 		}
 		releaseBatches(batches)
 		checked.AssertSize(t, 0)
+	}
+}
+
+// gathering answers no upload before so many are under way at once.
+type gathering struct {
+	want int
+	all  chan struct{} // closed when they are
+
+	mu    sync.Mutex
+	begun int
+}
+
+func (g *gathering) Put(ctx context.Context, _ string, _ io.ReaderAt, _ int64, _ string) error {
+	g.mu.Lock()
+	if g.begun++; g.begun == g.want {
+		close(g.all)
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.all:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestSlowUploadsDoNotHoldUpWriting: one segment is written at a time, and the next are, while uploads wait.
+func TestSlowUploadsDoNotHoldUpWriting(t *testing.T) {
+	checked := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer checked.AssertSize(t, 0)
+	rng := rand.New(rand.NewPCG(5, 5))
+	schema := testSchema(rng)
+	batches := makeBatches(checked, rng, schema, randomRows(rng, schema, 1000))
+	defer releaseBatches(batches)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	store := &gathering{want: 1 + uploadsAtOnce, all: make(chan struct{})}
+	ix := testIndexer(t, store, checked, nil)
+	ix.parallel = 1
+	r := testRequest(t, schema, batches, nil)
+	r.MaxRowsPerSegment = 20
+	if _, err := ix.Build(ctx, r); err != nil {
+		t.Error(err)
 	}
 }

@@ -22,17 +22,22 @@ const (
 	firstUploadPause = 100 * time.Millisecond
 )
 
+// uploadsAtOnce is how many finished segments are uploaded beside those that are being written. Uploads mostly wait, for
+// disks or for a network, and hold no rows.
+const uploadsAtOnce = 6
+
 // writeAll writes and uploads the jobs, a few at a time, and describes them in their order.
 func (ix *Indexer) writeAll(ctx context.Context, r Request, jobs []job) ([]segment.Meta, error) {
 	metas := make([]segment.Meta, len(jobs))
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(ix.parallel)
+	group.SetLimit(ix.parallel + uploadsAtOnce)
+	writing := make(chan struct{}, ix.parallel)
 	for i := range jobs {
 		if groupCtx.Err() != nil {
 			break // one has failed: Wait says why
 		}
 		group.Go(func() error {
-			meta, err := ix.writeOne(groupCtx, r, jobs[i])
+			meta, err := ix.writeOne(groupCtx, r, jobs[i], writing)
 			if err != nil {
 				return fmt.Errorf("%s segment of the bucket at %s: %w", jobs[i].kind,
 					time.UnixMilli(jobs[i].bucket.StartMillis).UTC().Format(time.RFC3339), err)
@@ -47,14 +52,20 @@ func (ix *Indexer) writeAll(ctx context.Context, r Request, jobs []job) ([]segme
 	return metas, ctx.Err()
 }
 
-// writeOne makes one segment and uploads it.
-func (ix *Indexer) writeOne(ctx context.Context, r Request, j job) (meta *segment.Meta, err error) {
+// writeOne makes one segment, when writing has a place for it, and uploads it.
+func (ix *Indexer) writeOne(ctx context.Context, r Request, j job, writing chan struct{}) (meta *segment.Meta, err error) {
 	temp, err := ix.tempFile()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, temp.Close()) }()
+	select {
+	case writing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	summary, err := ix.writeFile(ctx, temp, r, j)
+	<-writing
 	if err != nil {
 		return nil, err
 	}
