@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"drumlin/catalog"
 	"drumlin/duckdb"
 	"drumlin/query/cache"
 	"drumlin/segment"
@@ -54,9 +55,28 @@ func (b *builder) plan(tables map[string]bool) error {
 	return nil
 }
 
+// readable refuses a bucket whose head says something about its rows that this version does not apply: an answer without
+// it would be wrong.
+func readable(b *catalog.BucketView) error {
+	switch {
+	case b.Head == nil || b.Dropped():
+		return nil
+	case b.Head.State != catalog.HeadRaw:
+		return fmt.Errorf("the bucket at %d holds rows in the state %q, which this version cannot read", b.Bucket.StartMillis, b.Head.State)
+	case b.Head.Plan != 0:
+		return fmt.Errorf("the bucket at %d has the plan %d, which this version cannot apply", b.Bucket.StartMillis, b.Head.Plan)
+	case b.Manifest == nil || len(b.Manifest.Deletions) > 0:
+		return fmt.Errorf("the bucket at %d has rows marked as deleted, which this version cannot leave out", b.Bucket.StartMillis)
+	}
+	return nil
+}
+
 func (ds *datasourceSnapshot) planInput() (planInput, error) {
 	in := planInput{schema: ds.view.Schema, schemas: ds.view.Schemas}
 	for _, b := range ds.view.Buckets {
+		if err := readable(b); err != nil {
+			return in, fmt.Errorf("datasource %s: %w", ds.view.Name, err)
+		}
 		bucket := bucketInput{bucket: b.Bucket, dropped: b.Dropped(), settled: b.Settled}
 		for _, t := range b.Tail {
 			bucket.tail = append(bucket.tail, tailInput{t.Meta, t.Unit})

@@ -17,7 +17,7 @@ import (
 // settle makes every bucket of one unit what a compaction leaves.
 func settle(tab *worldTable) {
 	for _, b := range tab.buckets {
-		b.Head = &catalog.Head{State: catalog.HeadRaw, Absorbed: 1 << 40}
+		b.Head, b.Manifest = &catalog.Head{State: catalog.HeadRaw, Absorbed: 1 << 40}, &catalog.Manifest{}
 		for _, s := range b.Tail {
 			b.Settled = append(b.Settled, s.Meta)
 		}

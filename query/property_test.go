@@ -111,7 +111,7 @@ func settleOne(w *world, t *worldTable, r *rand.Rand) {
 		case r.IntN(6) == 0:
 			b.Head, b.Tail, b.Settled, b.Rejects = &catalog.Head{State: catalog.HeadDropped}, nil, nil, nil
 		case len(units) == 1 && len(b.Settled) == 0 && !b.Dropped():
-			b.Head = &catalog.Head{State: catalog.HeadRaw, Absorbed: w.revision}
+			b.Head, b.Manifest = &catalog.Head{State: catalog.HeadRaw, Absorbed: w.revision}, &catalog.Manifest{}
 			for _, s := range b.Tail {
 				b.Settled = append(b.Settled, s.Meta)
 			}
