@@ -56,7 +56,7 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("query: %w", err)
 	}
 	return &Engine{
-		options: o, cache: segments, snapshots: snapshots{catalog: o.Catalog, hot: o.Hot, budget: o.HotBudget},
+		options: o, cache: segments, snapshots: snapshots{catalog: o.Catalog, hot: o.Hot, budget: o.HotBudget, states: o.Supervisors},
 		metrics: newMetrics(o.Registerer), log: o.Logger, slots: make(chan struct{}, o.MaxConcurrent), db: db,
 	}, nil
 }

@@ -17,6 +17,8 @@ type Options struct {
 	Catalog Catalog
 	Hot     HotSource
 	Objects cache.Getter
+	// Supervisors are asked for the states in sys.supervisors. Nil: they are what the catalog records.
+	Supervisors SupervisorStates
 	// CacheDir holds verified segments; the engine owns it. MaxCacheBytes bounds it; 0: no limit.
 	CacheDir      string
 	MaxCacheBytes int64

@@ -37,6 +37,7 @@ type snapshot struct {
 	view        *catalog.View
 	datasources map[string]*datasourceSnapshot
 	order       []string // names, ascending
+	states      SupervisorStates
 }
 
 type datasourceSnapshot struct {
@@ -69,6 +70,7 @@ type snapshots struct {
 	hot     HotSource
 	// budget bounds the waiting for owners.
 	budget time.Duration
+	states SupervisorStates // nil: the catalog's word alone
 }
 
 // missing is a partition whose rows could not be had in one attempt.
@@ -146,7 +148,7 @@ func (s *snapshots) next(ctx context.Context, view *catalog.View, wants []missin
 }
 
 func (s *snapshots) attempt(ctx context.Context, view *catalog.View, names []string, committed bool) (*snapshot, []missing) {
-	snap := &snapshot{view: view, datasources: map[string]*datasourceSnapshot{}}
+	snap := &snapshot{view: view, datasources: map[string]*datasourceSnapshot{}, states: s.states}
 	var wants []missing
 	var ask []*partitionSnapshot
 	for _, name := range names {

@@ -19,31 +19,52 @@ func boolean(b bool) int64 {
 	return 0
 }
 
-func supervisorRows(v *catalog.View) [][]any {
+// SupervisorStates tells what only a running coordinator knows of a supervisor: states in Druid's words. known is false where
+// it has nothing to say.
+type SupervisorStates interface {
+	SupervisorState(id string) (state, detailed string, healthy, known bool)
+}
+
+func supervisorRows(v *catalog.View, states SupervisorStates) [][]any {
 	var rows [][]any
 	for _, id := range slices.Sorted(maps.Keys(v.Supervisors)) {
 		s := v.Supervisors[id]
-		owned := 0
-		for _, p := range s.Partitions {
-			if p.Owner != nil {
-				owned++
+		state, detailed, healthy := recordedState(s)
+		if states != nil {
+			if a, b, ok, known := states.SupervisorState(id); known {
+				state, detailed, healthy = a, b, ok
 			}
 		}
-		state, healthy := "RUNNING", true
-		switch {
-		case s.Suspended:
-			state = "SUSPENDED"
-		case owned == 0:
-			state = "PENDING"
-		case owned < len(s.Partitions):
-			state, healthy = "UNHEALTHY_TASKS", false
-		}
 		rows = append(rows, []any{
-			s.ID, state, state, boolean(healthy), "kafka", sourceOf(s.Spec), boolean(s.Suspended), redactSpec(s.Spec), s.Datasource,
+			s.ID, state, detailed, boolean(healthy), "kafka", sourceOf(s.Spec), boolean(s.Suspended), redactSpec(s.Spec), s.Datasource,
 			s.Version, int64(len(s.Partitions)),
 		})
 	}
 	return rows
+}
+
+// recordedState is what the catalog alone says of a supervisor.
+func recordedState(s *catalog.SupervisorView) (state, detailed string, healthy bool) {
+	owned, wanted := 0, 0
+	noLongerRead := givenUp(s)
+	for _, p := range s.Partitions {
+		switch {
+		case p.Owner != nil:
+			owned, wanted = owned+1, wanted+1
+		case !noLongerRead(p.Key.Topic):
+			wanted++
+		}
+	}
+	state, healthy = "RUNNING", true
+	switch {
+	case s.Suspended:
+		state = "SUSPENDED"
+	case owned == 0:
+		state = "PENDING"
+	case owned < wanted:
+		state, healthy = "UNHEALTHY_TASKS", false
+	}
+	return state, state, healthy
 }
 
 // sourceOf is the topic, or the pattern of topics, that a spec reads.

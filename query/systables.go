@@ -61,7 +61,7 @@ func systemRows(table string, s *snapshot) ([][]any, error) {
 	case "sys.segments":
 		return segmentRows(s)
 	case "sys.supervisors":
-		return supervisorRows(s.view), nil
+		return supervisorRows(s.view, s.states), nil
 	case "sys.servers":
 		return serverRows(s.view), nil
 	case "information_schema.schemata":

@@ -31,6 +31,14 @@ func (q queries) Query(ctx context.Context, r api.Query) (*api.Answer, error) {
 	return out, nil
 }
 
+// states fits the coordinator to the query engine, which starts before it: nothing is asked until HTTP is up.
+type states struct{ d *dev }
+
+func (s states) SupervisorState(id string) (state, detailed string, healthy, known bool) {
+	summary, err := s.d.cluster.Get(context.Background(), id)
+	return string(summary.State), string(summary.DetailedState), summary.Healthy, err == nil
+}
+
 // category maps the kinds of query errors. What the caller got wrong is invalid input, be it a name, a forbidden
 // function, or a statement that needs more memory than a query may use: asking again would not help.
 func category(kind query.Kind) api.Category {

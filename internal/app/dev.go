@@ -220,7 +220,7 @@ func (d *dev) startConsumer(context.Context) error {
 
 func (d *dev) startQuery(context.Context) error {
 	engine, err := query.New(query.Options{
-		Catalog: d.catalog, Hot: d.consumer, Objects: d.objects,
+		Catalog: d.catalog, Hot: d.consumer, Objects: d.objects, Supervisors: states{d},
 		CacheDir: d.config.cacheDir(), MaxCacheBytes: d.config.MaxCacheBytes,
 		DuckDB: duckdb.Options{
 			MemoryLimitBytes: d.config.MaxQueryBytes, Threads: d.config.QueryThreads,

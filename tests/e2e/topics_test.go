@@ -63,3 +63,36 @@ func TestTopicDeletedForGood(t *testing.T) {
 	d.Apply(t, specFor("gone", "topic: stays", "hour"))
 	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM gone`, 100, settle)
 }
+
+// TestLostRecordsHaltUntilThePolicyAcceptsThem: records that retention took before they were read stop the partition, loudly
+// and with their exact range; the policy records them as lost.
+func TestLostRecordsHaltUntilThePolicyAcceptsThem(t *testing.T) {
+	d := harness.Started(t, binary)
+	d.CreateTopic(t, "lossy", 1)
+	spec := specFor("lossy", "topic: lossy", "hour")
+	d.Apply(t, spec)
+	client := d.Client(t)
+	now := time.Now().UnixMilli()
+	harness.Produce(t, client, numbered("lossy", 1, 0, 100, always(now))...)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM lossy`, 100, settle)
+	d.Apply(t, append([]byte("suspended: true"), spec...))
+	harness.Produce(t, client, numbered("lossy", 1, 100, 200, always(now))...)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM lossy`, 100, settle)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.supervisors WHERE detailed_state = 'SUSPENDED'`, 1, settle)
+	var offsets kadm.Offsets
+	offsets.AddOffset("lossy", 0, 150, -1)
+	if _, err := kadm.NewClient(client).DeleteRecords(t.Context(), offsets); err != nil {
+		t.Fatal(err)
+	}
+	d.Apply(t, spec)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.supervisors WHERE state = 'UNHEALTHY_TASKS' AND healthy = 0`, 1, settle)
+	answer, err := d.Ask(t.Context(), `SELECT COUNT(*) FROM lossy`)
+	if err != nil || answer.Status != 503 || !strings.Contains(string(answer.Body), "offsets 100 to 149 of lossy partition 0 are lost") {
+		t.Errorf("an answer without the lost records: %v, %d %s", err, answer.Status, answer.Body)
+	}
+	d.Apply(t, append(spec, "  tuningConfig: {type: kafka, resetOffsetAutomatically: true}\n"...))
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM lossy`, 150, settle)
+	d.Handoff(t, "lossy")
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM lossy`, 150, settle)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.supervisors WHERE state = 'RUNNING' AND healthy = 1`, 1, settle)
+}
