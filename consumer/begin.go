@@ -140,13 +140,13 @@ func (w *worker) examine(b Bounds) error {
 	switch {
 	case b.TopicID != known:
 		w.halt(Halt{Reason: HaltRecreated, Message: fmt.Sprintf("topic %s has been deleted and created again: its id was %s, "+
-			"now it is %s. What was committed stays. Reset the supervisor to read the new topic as its next generation",
+			"now it is %s. What was committed stays. Submit a spec with another dataSource to read the new topic",
 			w.key.Topic, known, b.TopicID)})
 	case w.next < b.LogStart:
 		return w.lose(w.next, b.LogStart)
 	case w.next > b.End:
 		w.halt(Halt{Reason: HaltTruncated, Message: fmt.Sprintf("%s ends at offset %d, but has been read to offset %d: the log was "+
-			"truncated. Committed rows may no longer be in the log; reset the supervisor to go on", w.place(), b.End, w.next)})
+			"truncated. Committed rows may no longer be in the log. Submit a spec with another dataSource to read it anew", w.place(), b.End, w.next)})
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (w *worker) examine(b Bounds) error {
 // lose deals with offsets that the log no longer holds: by policy they are committed as lost, else the partition halts.
 func (w *worker) lose(from, to int64) error {
 	w.halt(Halt{Reason: HaltLostRange, From: from, To: to, Message: fmt.Sprintf("offsets %d to %d of %s are lost: the "+
-		"log no longer holds them. Accept the loss to go on, or set resetOffsetAutomatically", from, to-1, w.place())})
+		"log no longer holds them. Submit the spec with tuningConfig.resetOffsetAutomatically: true to record them as lost and go on", from, to-1, w.place())})
 	if w.target.spec.Tuning.ResetOffsetAutomatically {
 		return w.acceptLoss()
 	}

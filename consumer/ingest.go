@@ -68,8 +68,8 @@ func (w *worker) fetchFailed(p polled) error {
 	truncated, isTruncated := errors.AsType[*TruncatedError](p.err)
 	switch {
 	case errors.Is(p.err, errRecreated):
-		w.halt(Halt{Reason: HaltRecreated, Message: fmt.Sprintf("topic %s: %v. What was committed stays. Reset the "+
-			"supervisor to read the new topic as its next generation", w.key.Topic, p.err)})
+		w.halt(Halt{Reason: HaltRecreated, Message: fmt.Sprintf("topic %s: %v. What was committed stays. Submit "+
+			"a spec with another dataSource to read the new topic", w.key.Topic, p.err)})
 	case errors.Is(p.err, ErrBatchTooLarge):
 		w.halt(Halt{Reason: HaltBatchTooLarge, Message: fmt.Sprintf("%s at offset %d: %v", w.place(), w.next, p.err)})
 	case errors.Is(p.err, ErrOutOfRange):
@@ -77,8 +77,8 @@ func (w *worker) fetchFailed(p polled) error {
 			return err
 		}
 	case isTruncated && truncated.ResetTo < w.standing.offset.Next:
-		w.halt(Halt{Reason: HaltTruncated, Message: fmt.Sprintf("%s: %v. Rows up to offset %d are committed; reset the supervisor to go on",
-			w.place(), truncated, w.standing.offset.Next)})
+		w.halt(Halt{Reason: HaltTruncated, Message: fmt.Sprintf("%s: %v. Rows up to offset %d are committed. "+
+			"Submit a spec with another dataSource to read the topic anew", w.place(), truncated, w.standing.offset.Next)})
 	case isTruncated && truncated.ResetTo < w.next:
 		return fmt.Errorf("%s: %w: %w", w.place(), errDiverged, truncated)
 	case isTruncated:

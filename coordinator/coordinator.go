@@ -89,6 +89,7 @@ type Coordinator struct {
 	session    *catalog.Session
 	partitions map[catalog.PartitionKey]*partition
 	found      map[string]*discovery // by supervisor
+	ready      bool                  // has been ready once
 }
 
 // Errors that callers decide by; match them with errors.Is.

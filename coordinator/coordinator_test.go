@@ -328,6 +328,11 @@ func TestReadyAndStatus(t *testing.T) {
 	ingest.behind = false
 	ingest.mu.Unlock()
 	eventually(t, "ready", func() bool { return co.Ready(t.Context()) == nil })
+	w.topics.set("later", 1)
+	mustSubmit(t, co, strings.Replace(specText("topic: later", ""), "dataSource: events", "dataSource: later", 1))
+	if err := co.Ready(t.Context()); err != nil {
+		t.Errorf("a supervisor that came later has taken readiness away: %v", err)
+	}
 	s, err := co.Status(t.Context(), "my-id")
 	if err != nil {
 		t.Fatal(err)
@@ -343,10 +348,10 @@ func TestReadyAndStatus(t *testing.T) {
 		t.Errorf("status: %+v %v", s, err)
 	}
 	list, err := co.List(t.Context())
-	if err != nil || len(list) != 1 || list[0].Healthy || list[0].DataSource != "events" {
+	if err != nil || len(list) != 2 || list[1].Healthy || list[1].DataSource != "events" {
 		t.Errorf("list: %+v %v", list, err)
 	}
-	if text := fmt.Sprintf("%s %+v", list[0].Spec, s); strings.Contains(text, "hunter2") || !strings.Contains(text, "SASL_SSL") {
+	if text := fmt.Sprintf("%s %+v", list[1].Spec, s); strings.Contains(text, "hunter2") || !strings.Contains(text, "SASL_SSL") {
 		t.Errorf("shown: %s", text)
 	}
 }

@@ -12,7 +12,8 @@ import (
 
 // Ready returns nil once this process is registered, has asked the brokers for the topics of every supervisor, and can
 // answer for every partition that it reads up to the end that the partition had when it was acquired; else it says what is
-// missing. A halted partition does not hold it up: its supervisor is unhealthy, and waiting would not help.
+// missing. A halted partition does not hold it up: its supervisor is unhealthy, and waiting would not help. Once ready, it
+// stays so: a supervisor that comes later, or fails, is told by its own status and does not take the whole process away.
 func (c *Coordinator) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -20,6 +21,15 @@ func (c *Coordinator) Ready(ctx context.Context) error {
 	view := c.o.Catalog.View()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.ready {
+		return nil
+	}
+	err := c.readyLocked(view)
+	c.ready = err == nil
+	return err
+}
+
+func (c *Coordinator) readyLocked(view *catalog.View) error {
 	if c.session == nil {
 		return errors.New("this node is not registered in the catalog yet")
 	}
