@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -329,7 +330,7 @@ func TestReadyAndStatus(t *testing.T) {
 	ingest.mu.Unlock()
 	eventually(t, "ready", func() bool { return co.Ready(t.Context()) == nil })
 	w.topics.set("later", 1)
-	mustSubmit(t, co, strings.Replace(specText("topic: later", ""), "dataSource: events", "dataSource: later", 1))
+	mustSubmit(t, co, bytes.Replace(specText("topic: later", ""), []byte("dataSource: events"), []byte("dataSource: later"), 1))
 	if err := co.Ready(t.Context()); err != nil {
 		t.Errorf("a supervisor that came later has taken readiness away: %v", err)
 	}
