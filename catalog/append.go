@@ -295,7 +295,7 @@ type offsetPut struct {
 	floor        Compare // zero: none
 }
 
-// putOffset writes the record (rule 14) and then puts the offset.
+// putOffset writes the record, which a rebuild needs, and then puts the offset.
 func (c *Catalog) putOffset(ctx context.Context, p offsetPut) (modRevision int64, err error) {
 	where := fmt.Sprintf("%s %s of %s", p.kind, p.owner.path(), p.owner.Supervisor)
 	next := p.next

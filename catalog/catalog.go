@@ -18,7 +18,8 @@ type Options struct {
 	KV      Backend
 	Objects Objects // for records, manifests and mirrors
 	Logger  *slog.Logger
-	// Now is the wall clock, for values that people read; no decision uses it.
+	// Now is the wall clock, for values that people read and for the grace period of collection, which only lengthens
+	// what may still be read.
 	Now func() time.Time
 	// RequestTimeout limits one request to the store. Default 5 s.
 	RequestTimeout time.Duration

@@ -31,7 +31,7 @@ type SwapResult struct {
 	Marked bool
 }
 
-// Marker names a manifest that has been live (rule 12): a rebuild uses marked manifests only, and nothing that a swap
+// Marker names a manifest that has been live: a rebuild uses marked manifests only, and nothing that a swap
 // replaced is collected before its marker is there.
 type Marker struct {
 	Incarnation    string           `json:"incarnation"`

@@ -28,7 +28,7 @@ type Offset struct {
 	Facts        segment.Facts    `json:"facts"`
 	Counters     segment.Counters `json:"counters"`   // sums over the commits of this generation
 	CommitMillis int64            `json:"commitTime"` // wall clock of the last commit, for people only
-	// Record is the object that says the same beside the data (rule 14). The catalog sets it.
+	// Record is the object that says the same beside the data, for a rebuild. The catalog sets it.
 	Record string `json:"record,omitempty"`
 }
 

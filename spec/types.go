@@ -20,7 +20,6 @@ type DataSchema struct {
 	SortBy             []string
 	SegmentGranularity Granularity
 	Dedup              *DedupSpec // nil: no dedup
-	// IngestFilter will hold transformSpec.filter; refused by name until transforms exist.
 }
 
 // TimestampSpec finds __time in the flattened record.
