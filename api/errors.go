@@ -15,7 +15,6 @@ type Category string
 // The categories in use.
 const (
 	InvalidInput       Category = "INVALID_INPUT"
-	Unauthorized       Category = "UNAUTHORIZED"
 	Forbidden          Category = "FORBIDDEN"
 	NotFound           Category = "NOT_FOUND"
 	Conflict           Category = "CONFLICT"
@@ -23,7 +22,6 @@ const (
 	Canceled           Category = "CANCELED"
 	RuntimeFailure     Category = "RUNTIME_FAILURE"
 	Timeout            Category = "TIMEOUT"
-	Unsupported        Category = "UNSUPPORTED"
 	ServiceUnavailable Category = "SERVICE_UNAVAILABLE"
 )
 
@@ -69,8 +67,6 @@ func (e *Error) status() int {
 	switch e.Category {
 	case InvalidInput:
 		return http.StatusBadRequest
-	case Unauthorized:
-		return http.StatusUnauthorized
 	case Forbidden:
 		return http.StatusForbidden
 	case NotFound:
@@ -81,8 +77,6 @@ func (e *Error) status() int {
 		return http.StatusTooManyRequests
 	case Timeout:
 		return http.StatusGatewayTimeout
-	case Unsupported:
-		return http.StatusNotImplemented
 	case ServiceUnavailable:
 		return http.StatusServiceUnavailable
 	}

@@ -199,7 +199,6 @@ func TestErrorsOfQueries(t *testing.T) {
 		{fmt.Errorf("wrapped: %w", &Error{Category: Timeout, Code: "timeout", Message: "slow"}), 504, Timeout},
 		{&Error{Category: CapacityExceeded, Code: "queryCapacityExceeded", Message: "busy"}, 429, CapacityExceeded},
 		{&Error{Category: ServiceUnavailable, Code: "unavailable", Message: "away"}, 503, ServiceUnavailable},
-		{&Error{Category: Unsupported, Code: "unsupported", Message: "not yet"}, 501, Unsupported},
 		{context.DeadlineExceeded, 504, Timeout},
 		{errors.New("broken"), 500, RuntimeFailure},
 		{&Error{Code: "new", Message: "of no category"}, 500, RuntimeFailure},

@@ -121,7 +121,7 @@ func (w *worker) tryBegin(ctx context.Context, a Assignment) error {
 	return w.examine(bounds)
 }
 
-// first puts a partition's first offset, before its first record is read (rule 3).
+// first puts a partition's first offset, before its first record is read.
 func (w *worker) first(ctx context.Context, p *plan, b Bounds, fromEarliest bool) (catalog.Offset, int64, error) {
 	start := catalog.Offset{TopicID: b.TopicID, Next: b.StableEnd, LeaderEpoch: -1, Facts: p.facts}
 	if fromEarliest || p.spec.IO.UseEarliestOffset {

@@ -286,7 +286,7 @@ func (w *worker) committed(now standing) {
 }
 
 // adoptIfDue changes to the newest facts: at the end of the hot rows, once everything that the log held when the
-// partition was acquired has been read and is queued for its commit (rules 1 and 2).
+// partition was acquired has been read and is queued for its commit.
 func (w *worker) adoptIfDue() error {
 	if w.adopting || w.stopped || w.target.facts == w.plan.facts || w.next < w.catchUp {
 		return nil

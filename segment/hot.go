@@ -31,7 +31,7 @@ type HotRows struct {
 }
 
 // HotBatch is a small immutable batch of rows of one partition. Its columns are those of HotArrowSchema (data) or
-// RejectsArrowSchema (rejects); topic, generation and partition are constant and not stored.
+// HotRejectsArrowSchema (rejects); topic, generation and partition are constant and not stored.
 type HotBatch struct {
 	Record     arrow.RecordBatch
 	SchemaID   int32
