@@ -258,6 +258,7 @@ func TestOuterLimitAndParameters(t *testing.T) {
 		{SQL: "SELECT ?", Parameters: []Parameter{{"GEOMETRY", "x"}}},
 		{SQL: "SELECT 1", Context: map[string]any{"timeout": -1.0}},
 		{SQL: "SELECT 1", Context: map[string]any{"cut": "old"}},
+		{SQL: "SELECT 1", Context: map[string]any{"sqlTimeZone": "America/New_York"}},
 	} {
 		_, _, err := ask(e, bad)
 		wantKind(t, err, Invalid)

@@ -92,8 +92,7 @@ const (
 	otherFunctions = `alias constant_or_null error gen_random_uuid nullif switch typeof uuid uuid_extract_timestamp
 		uuid_extract_version uuidv4 uuidv7 version`
 	// druidFunctions are the macros that the engine adds under Druid's names.
-	druidFunctions = `time_floor time_ceil time_shift time_extract time_parse time_format time_in_interval millis_to_timestamp
-		timestamp_to_millis`
+	druidFunctions = `time_floor time_parse time_format millis_to_timestamp timestamp_to_millis`
 )
 
 // deniedFunctions have been looked at and stay closed: they read settings, variables or the state of the server, wait,

@@ -14,8 +14,8 @@ type Request struct {
 	SQL        string
 	Parameters []Parameter // in the order of the statement's question marks
 	// Context holds Druid's query context. These are used: timeout (milliseconds; 0: as long as the server allows),
-	// sqlOuterLimit (rows), cut ("hot" or "committed") and revision (the answer's cut is at least as new). Others
-	// change nothing.
+	// sqlOuterLimit (rows), cut ("hot" or "committed") and revision (the answer's cut is at least as new). sqlTimeZone
+	// must be UTC, since another zone would silently mean other days. Others change nothing.
 	Context map[string]any
 }
 
@@ -60,6 +60,12 @@ func (o *Options) settings(context map[string]any) (settings, *Error) {
 		s.committed = true
 	default:
 		return s, newError(Invalid, `use "hot" or "committed"`, "context.cut: %v is not known", cut)
+	}
+	switch zone := context["sqlTimeZone"]; zone {
+	case nil, "UTC", "Etc/UTC", "Z":
+	default:
+		return s, newError(Invalid, "leave it out, and name the zone in the statement: TIME_FLOOR(__time, 'P1D', NULL, 'Europe/Berlin')",
+			"context.sqlTimeZone: %v is not supported: times are UTC", zone)
 	}
 	return s, nil
 }
