@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"drumlin/segment"
 )
 
 // comparison is an operator of a condition.
@@ -64,8 +66,11 @@ func addConditions(from, where node, mentions []mention, parameters []any) {
 	}
 }
 
-// owns says whether a column written with this qualifier is surely the mention's.
+// owns says whether a column written with this qualifier is surely the mention's, under its own name.
 func (m *mention) owns(qualifier string, single bool) bool {
+	if m.ref.renamed {
+		return false
+	}
 	if qualifier == "" {
 		return single
 	}
@@ -73,7 +78,7 @@ func (m *mention) owns(qualifier string, single bool) bool {
 	if name == "" {
 		name = m.ref.name
 	}
-	return strings.EqualFold(name, qualifier)
+	return foldName(name) == foldName(qualifier)
 }
 
 // prunable says whether rows that fail the WHERE clause may be left out of the FROM clause's tables beforehand. Only
@@ -143,8 +148,7 @@ var mirrored = map[comparison]comparison{
 func conditionsOf(n node, parameters []any) []qualifiedCondition {
 	switch kind := n.text("type"); kind {
 	case "COMPARE_BETWEEN":
-		return append(compared(n.child("input"), greaterOrEqual, parameters, n["lower"]),
-			compared(n.child("input"), lessOrEqual, parameters, n["upper"])...)
+		return between(n, parameters)
 	case "COMPARE_IN":
 		children := n.list("children")
 		if len(children) < 2 {
@@ -161,6 +165,20 @@ func conditionsOf(n node, parameters []any) []qualifiedCondition {
 		}
 		return compared(n.child("right"), mirrored[op], parameters, n["left"])
 	}
+}
+
+// between gives both bounds or none: DuckDB compares all three values as one type, and a bound of another type could
+// make that a type with another order. Times have one order in every type that they are compared as.
+func between(n node, parameters []any) []qualifiedCondition {
+	lower := compared(n.child("input"), greaterOrEqual, parameters, n["lower"])
+	upper := compared(n.child("input"), lessOrEqual, parameters, n["upper"])
+	column := append(lower, upper...)
+	switch {
+	case len(column) > 0 && foldName(column[0].column) == segment.TimeColumn:
+	case len(column) < 2 || column[0].constants[0].kind != column[1].constants[0].kind:
+		return nil
+	}
+	return column
 }
 
 func compared(column node, op comparison, parameters []any, values ...any) []qualifiedCondition {

@@ -11,7 +11,8 @@ import (
 type tableRef struct {
 	schema, name string
 	alias        string
-	location     int // byte offset of the name in the statement
+	renamed      bool // the alias gives the columns other names
+	location     int  // byte offset of the name in the statement
 }
 
 // mention is one place in a statement that reads a table, with what its WHERE clause is known to ask of each row.
@@ -39,17 +40,28 @@ type gate struct {
 	parameters []any
 	out        admitted
 	depth      int
+	// nested counts the subqueries and lambdas around the place that is walked, bindings what they cost to bind, joins
+	// the joins met.
+	nested, bindings, joins int
 }
 
+// Limits on what DuckDB plans in exponential or steeply growing time, and without looking at time limits.
+const (
+	// maxBindings bounds how often subqueries and lambdas are bound: one within n others is bound 2^n times.
+	maxBindings = 1 << 15
+	maxJoins    = 64
+)
+
 // scope is the chain of CTE names that a place in the statement can see. DuckDB binds a CTE's query before the names
-// that follow it, so names become visible in the order of their definition, never earlier.
+// that follow it, so names become visible in the order of their definition, never earlier. A name that is visible here
+// and not to DuckDB would reach its own tables, and files: the two must fold case alike.
 type scope struct {
-	name  string // lower case
+	name  string // lower case by foldName
 	outer *scope
 }
 
 func (s *scope) has(name string) bool {
-	name = strings.ToLower(name)
+	name = foldName(name)
 	for ; s != nil; s = s.outer {
 		if s.name == name {
 			return true
@@ -107,7 +119,7 @@ func (g *gate) queryNode(n node, s *scope) *Error {
 	case "SET_OPERATION_NODE":
 		return g.members(n, s, "left", "right", "children")
 	case "RECURSIVE_CTE_NODE":
-		s = &scope{name: strings.ToLower(n.text("cte_name")), outer: s}
+		s = &scope{name: foldName(n.text("cte_name")), outer: s}
 		return g.members(n, s, "left", "right")
 	default:
 		return newError(Forbidden, "write a plain SELECT", "%s is not allowed in a query", statementName(kind))
@@ -142,7 +154,7 @@ func (g *gate) ctes(n node, s *scope) (*scope, *Error) {
 		if err := g.any(value["key_targets"], s); err != nil {
 			return nil, err
 		}
-		s = &scope{name: strings.ToLower(name), outer: s}
+		s = &scope{name: foldName(name), outer: s}
 	}
 	return s, nil
 }
@@ -187,6 +199,9 @@ func (g *gate) from(n node, s *scope) *Error {
 	case "TABLE_FUNCTION":
 		return g.tableFunction(n.child("function"), s)
 	case "JOIN":
+		if g.joins++; g.joins > maxJoins {
+			return newError(Invalid, "simplify it", "the query holds more than %d joins", maxJoins)
+		}
 		for _, side := range []string{"left", "right"} {
 			if err := g.from(n.child(side), s); err != nil {
 				return err
@@ -201,6 +216,7 @@ func (g *gate) from(n node, s *scope) *Error {
 
 func (g *gate) baseTable(n node, s *scope) *Error {
 	ref := tableRef{schema: n.text("schema_name"), name: n.text("table_name"), alias: n.text("alias"), location: n.location()}
+	ref.renamed = len(n.list("column_name_alias")) > 0
 	if n["at_clause"] != nil {
 		return newError(Forbidden, "leave AT out", "table %s: time travel is not supported", ref.name)
 	}
@@ -255,6 +271,12 @@ func (g *gate) object(n node, s *scope) *Error {
 		if err := g.expression(n, fmt.Sprint(class)); err != nil {
 			return err
 		}
+		if class == "SUBQUERY" || class == "LAMBDA" {
+			if err := g.nest(); err != nil {
+				return err
+			}
+			defer func() { g.nested-- }()
+		}
 	} else if inner := n.child("node"); inner != nil {
 		return g.queryNode(inner, s)
 	} else if kind := n.text("type"); kind != "" && !allowedPlainNodes[kind] {
@@ -267,6 +289,18 @@ func (g *gate) object(n node, s *scope) *Error {
 		if err := g.any(n[key], s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// nest enters a subquery or a lambda.
+func (g *gate) nest() *Error {
+	g.nested++
+	if g.nested < 16 {
+		g.bindings += 1 << g.nested
+	}
+	if g.nested >= 16 || g.bindings > maxBindings {
+		return newError(Invalid, "simplify it", "the query nests too many subqueries or lambdas in one another")
 	}
 	return nil
 }

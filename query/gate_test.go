@@ -111,6 +111,15 @@ func TestNoWayAround(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// A name of a CTE that only Unicode's case folding takes for the file's hides nothing.
+	for _, table := range []string{files[0], "pragma_database_list", "sqlite_master", "duckdb_views"} {
+		for ascii, other := range map[string]string{"i": "\u0130", "k": "\u212a", "s": "\u017f"} {
+			sql := fmt.Sprintf(`WITH "%s" AS (SELECT 1) SELECT * FROM "%s"`, strings.ReplaceAll(table, ascii, other), table)
+			if lines, _, err := ask(e, Request{SQL: sql}); strings.Contains(table, ascii) && err == nil {
+				t.Errorf("%s: %v", sql, lines)
+			}
+		}
+	}
 	for _, f := range []string{files[0], secret} {
 		for _, form := range []string{
 			"SELECT * FROM '%s'", `SELECT * FROM "%s"`, "SELECT * FROM read_parquet('%s')", "SELECT * FROM read_csv('%s')",
@@ -133,6 +142,32 @@ func TestNoWayAround(t *testing.T) {
 			if !errors.As(err, &refused) || refused.Kind == Internal {
 				t.Errorf("%s: not refused as it should be: %v, %v", sql, lines, err)
 			}
+		}
+	}
+}
+
+// TestPlanningIsBounded sends what DuckDB would plan for minutes, without a look at the time limit.
+func TestPlanningIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.table("events", false, 1, column("n", segment.TypeLong))
+	e := w.engine()
+	for _, c := range []struct {
+		sql     string
+		refused bool
+	}{
+		{"SELECT " + strings.Repeat("(SELECT ", 10) + "1" + strings.Repeat(")", 10), false},
+		{"SELECT " + strings.Repeat("(SELECT ", 100) + "1" + strings.Repeat(")", 100), true},
+		{"SELECT " + strings.Repeat("list_transform([1], x -> ", 6) + "1" + strings.Repeat(")", 6), false},
+		{"SELECT " + strings.Repeat("list_transform([1], x -> ", 40) + "1" + strings.Repeat(")", 40), true},
+		{"SELECT 1" + strings.Repeat(", (SELECT 1)", 300), false},
+		{"SELECT 1 WHERE " + strings.Repeat("EXISTS (SELECT 1 WHERE ", 30) + "true" + strings.Repeat(")", 30), true},
+		{"SELECT count(*) FROM events" + strings.Repeat(", (SELECT 1)", 20), false},
+		{"SELECT count(*) FROM events" + strings.Repeat(", (SELECT 1)", 200), true},
+	} {
+		_, _, err := ask(e, Request{SQL: c.sql})
+		var refused *Error
+		if c.refused != (errors.As(err, &refused) && refused.Kind == Invalid) || !c.refused && err != nil {
+			t.Errorf("%.60s…: %v", c.sql, err)
 		}
 	}
 }

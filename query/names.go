@@ -7,6 +7,22 @@ import (
 
 const maxNearNames = 3
 
+// foldName makes names equal that DuckDB takes for one: only the letters of ASCII lose their case.
+func foldName(name string) string {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' {
+			folded := []byte(name)
+			for ; i < len(folded); i++ {
+				if c := folded[i]; 'A' <= c && c <= 'Z' {
+					folded[i] = c + 'a' - 'A'
+				}
+			}
+			return string(folded)
+		}
+	}
+	return name
+}
+
 // nearest returns up to three of the names that differ least from the given one, and little enough to be meant.
 func nearest(name string, names []string) []string {
 	type candidate struct {

@@ -33,7 +33,7 @@ func satMicros(millis int64) int64 {
 func timeOf(conditions []condition) timeRange {
 	r := allTime
 	for _, c := range conditions {
-		if !strings.EqualFold(c.column, segment.TimeColumn) {
+		if foldName(c.column) != segment.TimeColumn {
 			continue
 		}
 		one, ok := timeRangeOf(c)
@@ -89,7 +89,7 @@ type columnsByName map[string]segment.Column
 func newColumnsByName(s *segment.Schema) columnsByName {
 	out := columnsByName{}
 	for _, c := range s.Columns {
-		out[strings.ToLower(c.Name)] = c
+		out[foldName(c.Name)] = c
 	}
 	return out
 }
@@ -101,7 +101,7 @@ func mayMatch(m *segment.Meta, conditions []condition, newest columnsByName, own
 		return false
 	}
 	for _, c := range conditions {
-		column, ok := newest[strings.ToLower(c.column)]
+		column, ok := newest[foldName(c.column)]
 		if ok && !columnMayMatch(m, column, c, own) {
 			return false
 		}

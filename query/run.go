@@ -56,6 +56,7 @@ func (q *run) once(ctx context.Context) (*Answer, *Error) {
 // tables, is answered from a view as new as now.
 func (q *run) admit(ctx context.Context) (*admitted, *catalog.View, *Error) {
 	if q.tree == nil {
+		q.sql = plainSpaces(q.sql)
 		tree, err := q.parse(ctx, q.sql)
 		if err != nil {
 			return nil, nil, err
