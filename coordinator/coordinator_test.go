@@ -98,8 +98,10 @@ func TestTopicsComeAndGrow(t *testing.T) {
 	mustSubmit(t, co, specText("topic: other", ""))
 	eventually(t, "another topic is read instead", func() bool {
 		return ingest.count() == 1 && ingest.logged("stop events-1/0 handoff=true") == 1 &&
-			ingest.logged("start other/0 v3 earliest=true") == 1
+			ingest.logged("start other/0 v3 earliest=false") == 1 // it was there, and begins as the spec says
 	})
+	w.topics.set("other", 2)
+	eventually(t, "a later partition of it", func() bool { return ingest.logged("start other/1 v3 earliest=true") == 1 })
 	end()
 	if ingest.logged("stop other/0 handoff=true") != 1 || ingest.count() != 0 {
 		t.Errorf("log: %v", ingest.log)

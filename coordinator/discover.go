@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,9 +24,11 @@ type discovery struct {
 	// partitions only grow while the version stays: a topic that is missing from one answer is not given up, and its
 	// worker notices by itself when the topic is gone for good.
 	partitions map[catalog.PartitionKey]bool
-	// begun holds the partitions that existed when the supervisor began. All others appeared later and are read from
-	// their first record: nobody has seen it before.
+	// begun holds the partitions that existed when the supervisor began, or turned to their topics. All others appeared
+	// later and are read from their first record: nobody has seen it before.
 	begun map[catalog.PartitionKey]bool
+	// turned says that the spec has turned to other topics, and begun is yet to be found out.
+	turned bool
 }
 
 // follow brings a discovery to the newest version of its supervisor. Called with mu held.
@@ -42,9 +43,13 @@ func (c *Coordinator) follow(v *catalog.SupervisorView) *discovery {
 		next.err = fmt.Errorf("version %d of supervisor %s cannot be read by this program: %w", v.Version, v.ID, next.err)
 	}
 	if d != nil {
-		next.begun = d.begun
-		if next.spec != nil && d.spec != nil && sameTopics(next.spec, d.spec) {
+		next.begun, next.turned = d.begun, d.turned
+		switch {
+		case next.spec == nil || d.spec == nil:
+		case sameTopics(next.spec, d.spec):
 			next.partitions, next.done, next.at = d.partitions, d.done, d.at
+		default:
+			next.begun, next.turned = nil, true
 		}
 	}
 	c.found[v.ID] = next
@@ -124,15 +129,32 @@ func (c *Coordinator) took(d *discovery, v *catalog.SupervisorView, topics []con
 		}
 	}
 	if d.begun == nil {
-		d.begun = map[catalog.PartitionKey]bool{}
-		recorded := slices.ContainsFunc(slices.Collect(maps.Values(v.Partitions)), func(p *catalog.PartitionView) bool {
-			return p.OffsetRevision > 0
-		})
-		if !recorded {
-			d.begun = maps.Clone(d.partitions)
-		}
+		d.begun = d.firstPartitions(v)
+		d.turned = false
 	}
 	return news
+}
+
+// firstPartitions are those that the spec's useEarliestOffset speaks of. After a start with offsets recorded there are none:
+// a topic without any may have appeared while no process ran. After a turn to other topics they are those of topics
+// that were never read.
+func (d *discovery) firstPartitions(v *catalog.SupervisorView) map[catalog.PartitionKey]bool {
+	read := map[string]bool{}
+	for key, p := range v.Partitions {
+		if p.OffsetRevision > 0 {
+			read[key.Topic] = true
+		}
+	}
+	first := map[catalog.PartitionKey]bool{}
+	if len(read) > 0 && !d.turned {
+		return first
+	}
+	for key := range d.partitions {
+		if !read[key.Topic] {
+			first[key] = true
+		}
+	}
+	return first
 }
 
 // lost says whether a partition that has been read, and that the spec goes on reading, is missing from the brokers' answers.
