@@ -367,7 +367,7 @@ func (w *worker) serveWaiters() error {
 		case h.cutAt >= 0 && w.standing.offset.Next >= h.cutAt:
 			h.result <- handoffResult{revision: w.standing.revision}
 		case h.cutAt < 0 && w.halted != nil:
-			h.result <- handoffResult{err: fmt.Errorf("cannot read to offset %d: %s", h.upTo, w.halted.Message)}
+			h.result <- handoffResult{err: fmt.Errorf("cannot read to offset %d: %w: %s", h.upTo, ErrHalted, w.halted.Message)}
 		default:
 			left = append(left, h)
 		}

@@ -18,6 +18,8 @@ var (
 	ErrRunning = errors.New("the partition is read by this process already")
 	// ErrClosed: the manager has been stopped.
 	ErrClosed = errors.New("the consumer has been stopped")
+	// ErrHalted: the partition is not read any further until somebody decides; the text says about what.
+	ErrHalted = errors.New("the partition is halted")
 	// ErrNotHalted: there is no lost range to accept.
 	ErrNotHalted = errors.New("the partition is not halted for a lost range")
 )

@@ -7,6 +7,7 @@ import (
 
 	"drumlin/api"
 	"drumlin/catalog"
+	"drumlin/consumer"
 	"drumlin/coordinator"
 	"drumlin/query"
 	"drumlin/spec"
@@ -136,6 +137,8 @@ func supervisorError(err error) error {
 		return &api.Error{Category: api.InvalidInput, Code: "suspended", Message: err.Error(), Hint: "Resume the supervisor first."}
 	case errors.Is(err, catalog.ErrConflict):
 		return &api.Error{Category: api.Conflict, Code: "conflict", Message: err.Error(), Hint: "Another change came first: look, and try again."}
+	case errors.Is(err, consumer.ErrHalted):
+		return &api.Error{Category: api.Conflict, Code: "halted", Message: err.Error()}
 	case errors.Is(err, coordinator.ErrElsewhere):
 		return &api.Error{Category: api.ServiceUnavailable, Code: "elsewhere", Message: err.Error(), Err: err}
 	}
