@@ -25,7 +25,7 @@ type AppendRequest struct {
 // reload. ErrInvalid: the request breaks law 1 or the tiling. After any error nothing that was uploaded may be deleted:
 // collection finds out what is dead.
 func (c *Catalog) Append(ctx context.Context, r AppendRequest) (revision int64, err error) {
-	where := fmt.Sprintf("commit %s", CommitKey(r.Owner.Supervisor, r.Commit.Range))
+	where := fmt.Sprintf("commit %s", commitKey(r.Owner.Supervisor, r.Commit.Range))
 	if err := r.check(c.incarnation); err != nil {
 		return 0, fmt.Errorf("%s: %w", where, err)
 	}
@@ -144,7 +144,7 @@ func (c *Catalog) appendTxn(ctx context.Context, r *AppendRequest) (*Txn, error)
 	if err != nil {
 		return nil, err
 	}
-	own, pos, key := ownKey(r.Owner.PartitionKey), offsetKey(r.Owner.PartitionKey), CommitKey(commit.Supervisor, commit.Range)
+	own, pos, key := ownKey(r.Owner.PartitionKey), offsetKey(r.Owner.PartitionKey), commitKey(commit.Supervisor, commit.Range)
 	return &Txn{
 		If: []Compare{
 			ifCreated(own, r.Owner.Epoch), ifModified(pos, r.PrevRevision), ifAbsent(key), format,
@@ -157,7 +157,7 @@ func (c *Catalog) appendTxn(ctx context.Context, r *AppendRequest) (*Txn, error)
 // verdict reads the Else branch of an append.
 func (r *AppendRequest) verdict(res *TxnResult, doubtful bool) (revision int64, err error) {
 	k := r.Owner.PartitionKey
-	if kv, ok := res.Gets[CommitKey(r.Commit.Supervisor, r.Commit.Range)]; ok {
+	if kv, ok := res.Gets[commitKey(r.Commit.Supervisor, r.Commit.Range)]; ok {
 		there, err := decodeCommit(kv.Key, kv.Value)
 		if err != nil {
 			return 0, err
@@ -181,7 +181,7 @@ func (r *AppendRequest) verdict(res *TxnResult, doubtful bool) (revision int64, 
 		return 0, fmt.Errorf("%w: epoch %d of %s", ErrFenced, r.Owner.Epoch, k.path())
 	case moved:
 		return 0, fmt.Errorf("%w: the offset is at revision %d, not at %d", ErrConflict, kv.ModRevision, r.PrevRevision)
-	case res.Gets[CommitKey(r.Commit.Supervisor, r.Commit.Range)].ModRevision != 0:
+	case res.Gets[commitKey(r.Commit.Supervisor, r.Commit.Range)].ModRevision != 0:
 		return 0, corruptf("another commit stands at this offset, which the partition has not reached")
 	}
 	return 0, formatChanged(res)
@@ -369,9 +369,6 @@ func (p *offsetPut) verdict(res *TxnResult, doubtful bool, record string) (int64
 	}
 	return 0, formatChanged(res)
 }
-
-// IsFormat says that this program may not write to the catalog: run a newer one.
-func IsFormat(err error) bool { return errors.Is(err, ErrFormat) }
 
 // IsUnavailable says that the store could not be reached and that nothing has happened: try again later.
 func IsUnavailable(err error) bool {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,7 +84,7 @@ func (c *Catalog) blindly(ctx context.Context, what string, op Op) error {
 		if res.Succeeded {
 			return nil
 		}
-		if err := formatChanged(res); attempt == settleAttempts || IsFormat(err) {
+		if err := formatChanged(res); attempt == settleAttempts || errors.Is(err, ErrFormat) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if err := sleep(ctx, time.Duration(attempt)*firstBackoff); err != nil {

@@ -59,7 +59,7 @@ func mustEncode(t testing.TB, v any) []byte {
 // FuzzCommit: whatever is accepted satisfies law 1 and is read again as the same.
 func FuzzCommit(f *testing.F) {
 	c := validCommit()
-	key := CommitKey(c.Supervisor, c.Range)
+	key := commitKey(c.Supervisor, c.Range)
 	f.Add(key, mustEncode(f, commitValue{Commit: *c}))
 	c.Segments = nil
 	f.Add(key, mustEncode(f, commitValue{Commit: *c, External: true}))
@@ -99,7 +99,7 @@ func FuzzValues(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key string, value, object []byte) {
 		objects := contents{commits: map[string]*Commit{}, manifests: map[string]*Manifest{}}
-		if m, err := DecodeManifest("m", object); err == nil {
+		if m, err := decodeManifest("m", object); err == nil {
 			objects.manifests["m"] = m
 		}
 		if r, err := DecodeRecord("r", object); err == nil && r.Commit != nil {
@@ -166,7 +166,7 @@ func TestVerify(t *testing.T) {
 		v := &View{
 			Datasources: map[string]*DatasourceView{"d": {Buckets: []*BucketView{{
 				Bucket: c.RejectsBucket, Members: []segment.Bucket{c.RejectsBucket},
-				Commits: []CommitRef{{Key: CommitKey("s", c.Range), CreateRevision: 3, Commit: c}},
+				Commits: []CommitRef{{Key: commitKey("s", c.Range), CreateRevision: 3, Commit: c}},
 			}}}},
 			Supervisors: map[string]*SupervisorView{"s": {Partitions: map[PartitionKey]*PartitionView{k: p}}},
 		}

@@ -118,7 +118,7 @@ func (f fetcher) manifest(ctx context.Context, mu *sync.Mutex, out contents, obj
 	if err != nil {
 		return err
 	}
-	m, err := DecodeManifest(object, data)
+	m, err := decodeManifest(object, data)
 	if err != nil {
 		return err
 	}

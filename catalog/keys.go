@@ -108,8 +108,8 @@ func ownKey(k PartitionKey) string { return prefixOwn + k.path() }
 
 func offsetKey(k PartitionKey) string { return prefixOffset + k.path() }
 
-// CommitKey is the key of the commit of this supervisor that begins where the range does.
-func CommitKey(supervisor string, r segment.OffsetRange) string {
+// commitKey is the key of the commit of this supervisor that begins where the range does.
+func commitKey(supervisor string, r segment.OffsetRange) string {
 	k := PartitionKey{Supervisor: supervisor, Topic: r.Topic, Partition: r.Partition}
 	return fmt.Sprintf("%s%s/%d/%020d", prefixCommit, k.path(), r.Generation, r.From)
 }

@@ -101,9 +101,6 @@ func (s *Session) keepAlive(ctx context.Context) {
 	}
 }
 
-// Node is what was registered.
-func (s *Session) Node() Node { return s.node }
-
 // Lost is closed when the lease is gone or presumed to be. Register again; hot rows may be kept meanwhile.
 func (s *Session) Lost() <-chan struct{} { return s.lost }
 

@@ -107,8 +107,8 @@ func decodeCommit(key string, data []byte) (*commitValue, error) {
 	if err := decode(key, data, &v); err != nil {
 		return nil, err
 	}
-	if CommitKey(v.Supervisor, v.Range) != key {
-		return nil, corruptf("%s names another commit: %s", key, CommitKey(v.Supervisor, v.Range))
+	if commitKey(v.Supervisor, v.Range) != key {
+		return nil, corruptf("%s names another commit: %s", key, commitKey(v.Supervisor, v.Range))
 	}
 	if v.External {
 		if len(v.Segments) > 0 {
@@ -136,8 +136,8 @@ func DecodeRecord(object string, data []byte) (*Record, error) {
 	return &r, checkOffset(object, r.Offset)
 }
 
-// DecodeManifest reads a manifest object.
-func DecodeManifest(object string, data []byte) (*Manifest, error) {
+// decodeManifest reads a manifest object.
+func decodeManifest(object string, data []byte) (*Manifest, error) {
 	var m Manifest
 	if err := decode(object, data, &m); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func checkCommit(c *Commit) error {
 	}
 	if stored != c.Counters.Stored || rejected != c.Counters.Rejected {
 		return corruptf("commit %s: its segments hold %d data and %d rejects rows, its counters say %d and %d",
-			CommitKey(c.Supervisor, c.Range), stored, rejected, c.Counters.Stored, c.Counters.Rejected)
+			commitKey(c.Supervisor, c.Range), stored, rejected, c.Counters.Stored, c.Counters.Rejected)
 	}
 	return nil
 }

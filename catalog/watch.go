@@ -247,7 +247,7 @@ func (s *state) checkTiling(before map[PartitionKey]Offset, commits []*Commit) e
 		now := s.offset(k)
 		if !ok || was.Generation != c.Range.Generation || was.Next != c.Range.From || now.Next != c.Range.To {
 			return gapf("commit %s does not fit the partition's offset, which went from %d to %d",
-				CommitKey(c.Supervisor, c.Range), was.Next, now.Next)
+				commitKey(c.Supervisor, c.Range), was.Next, now.Next)
 		}
 		moved[k] = true
 	}

@@ -28,7 +28,6 @@ type Objects struct {
 	objects  map[string][]byte
 	failGets int // the next gets fail
 	failPuts int
-	gets     int
 }
 
 var _ catalog.Objects = (*Objects)(nil)
@@ -65,7 +64,6 @@ func (o *Objects) Put(ctx context.Context, key string, body io.ReaderAt, size in
 func (o *Objects) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.gets++
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -119,13 +117,6 @@ func (o *Objects) FailPuts(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failPuts = n
-}
-
-// Gets counts the gets so far.
-func (o *Objects) Gets() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.gets
 }
 
 // read returns an object's content.

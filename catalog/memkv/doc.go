@@ -3,5 +3,5 @@
 // order, and leases whose keys go in one revision.
 //
 // It owns nothing outside the process and keeps nothing on disk: it serves tests and the property suite. Leases expire
-// by the injected clock, at the next request after their time, or by Expire.
+// by the injected clock, at the next request after their time.
 package memkv

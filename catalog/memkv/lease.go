@@ -49,23 +49,6 @@ func (s *Store) Revoke(ctx context.Context, id int64) error {
 	return nil
 }
 
-// Expire ends the lease as if its time were over.
-func (s *Store) Expire(id int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.endLocked(id)
-}
-
-// LeaseOf is the lease of the key; 0: none.
-func (s *Store) LeaseOf(key string) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if kv := at(s.keys[key], s.revision); kv != nil {
-		return kv.Lease
-	}
-	return 0
-}
-
 func (s *Store) expireLocked() {
 	now := s.now()
 	for _, id := range slices.Sorted(maps.Keys(s.leases)) {

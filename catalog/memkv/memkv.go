@@ -23,7 +23,6 @@ type Store struct {
 	leases    map[int64]*lease
 	nextLease int64
 	changed   chan struct{} // closed and replaced at every new revision
-	broken    chan struct{} // closed and replaced to break all watches
 }
 
 type version struct {
@@ -46,7 +45,7 @@ func New(now func() time.Time) *Store {
 	}
 	return &Store{
 		now: now, revision: 1, keys: map[string][]version{}, leases: map[int64]*lease{}, changed: make(chan struct{}),
-		broken: make(chan struct{}), nextLease: 1000,
+		nextLease: 1000,
 	}
 }
 
@@ -192,13 +191,6 @@ func (s *Store) advance(events []catalog.Event) {
 	s.log = append(s.log, events...)
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-// Revision is the newest revision.
-func (s *Store) Revision() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.revision
 }
 
 // Compact forgets everything below the revision, which stays readable.

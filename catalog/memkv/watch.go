@@ -2,7 +2,6 @@ package memkv
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -14,10 +13,7 @@ import (
 func (s *Store) Watch(ctx context.Context, prefix string, from int64) catalog.Watcher {
 	out := make(chan catalog.WatchBatch)
 	progress := make(chan struct{}, 1)
-	s.mu.Lock()
-	broken := s.broken
-	s.mu.Unlock()
-	w := &watch{s: s, prefix: prefix, next: from, out: out, progress: progress, broken: broken}
+	w := &watch{s: s, prefix: prefix, next: from, out: out, progress: progress}
 	go func() {
 		defer close(out)
 		w.run(ctx)
@@ -31,21 +27,12 @@ func (s *Store) Watch(ctx context.Context, prefix string, from int64) catalog.Wa
 	}}
 }
 
-// BreakWatches ends every running watch with an error.
-func (s *Store) BreakWatches() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	close(s.broken)
-	s.broken = make(chan struct{})
-}
-
 type watch struct {
 	s        *Store
 	prefix   string
 	next     int64 // first revision that has not been delivered
 	out      chan<- catalog.WatchBatch
 	progress <-chan struct{}
-	broken   <-chan struct{}
 }
 
 func (w *watch) run(ctx context.Context) {
@@ -68,12 +55,6 @@ func (w *watch) run(ctx context.Context) {
 		case <-changed:
 		case <-w.progress:
 			report = true
-		case <-w.broken:
-			select {
-			case w.out <- catalog.WatchBatch{Err: errors.New("the watch broke")}:
-			case <-ctx.Done():
-			}
-			return
 		case <-ctx.Done():
 			return
 		}

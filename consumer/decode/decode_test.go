@@ -29,9 +29,9 @@ func testSpec() *spec.Supervisor {
 	}
 }
 
-func mustNew(t testing.TB, s *spec.Supervisor, options ...Option) *Decoder {
+func mustNew(t testing.TB, s *spec.Supervisor) *Decoder {
 	t.Helper()
-	d, err := New(s, options...)
+	d, err := New(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,8 @@ func TestRejects(t *testing.T) {
 }
 
 func TestTombstoneAndLimit(t *testing.T) {
-	d := mustNew(t, testSpec(), WithMaxRecordBytes(32))
+	d := mustNew(t, testSpec())
+	d.maxRecordBytes = 32
 	if _, reject := d.Decode(&Record{}); reject == nil || reject.Reason != ReasonTombstone {
 		t.Errorf("tombstone: got %+v", reject)
 	}

@@ -7,15 +7,15 @@ import (
 	"drumlin/spec"
 )
 
-// DefaultMaxRecordBytes limits a record where no other limit is given.
-const DefaultMaxRecordBytes = 8 << 20
+// maxRecordBytes limits a record's value, key and headers together.
+const maxRecordBytes = 8 << 20
 
 // maxKeptScratchBytes is the largest scratch memory that a Decoder keeps from one record to the next.
 const maxKeptScratchBytes = 1 << 20
 
 // Decoder decodes the records of one spec. It is for one goroutine; each partition has its own.
 type Decoder struct {
-	maxRecordBytes int
+	maxRecordBytes int // maxRecordBytes; tests have less
 	root           *node
 	kafka          *kafkaColumns // nil: rows come from values alone
 	scanner        scanner
@@ -31,26 +31,15 @@ type Decoder struct {
 	row Row
 }
 
-// Option changes a Decoder under construction.
-type Option func(*Decoder)
-
-// WithMaxRecordBytes has records rejected whose value, key and headers are together longer than that.
-func WithMaxRecordBytes(n int) Option {
-	return func(d *Decoder) { d.maxRecordBytes = n }
-}
-
 // New compiles the spec. Its errors are a user's: a path, a timestamp format or a type that is not supported.
-func New(s *spec.Supervisor, options ...Option) (*Decoder, error) {
+func New(s *spec.Supervisor) (*Decoder, error) {
 	c, err := newCompiler(&s.IO.Input)
 	if err != nil {
 		return nil, fmt.Errorf("inputFormat: %w", err)
 	}
 	d := &Decoder{
-		maxRecordBytes: DefaultMaxRecordBytes, root: c.root, kafka: c.kafka,
+		maxRecordBytes: maxRecordBytes, root: c.root, kafka: c.kafka,
 		dimensions: append([]spec.Dimension(nil), s.DataSchema.Dimensions...),
-	}
-	for _, option := range options {
-		option(d)
 	}
 	if d.timestamp, err = newTimestampReader(&s.DataSchema.Timestamp); err != nil {
 		return nil, fmt.Errorf("timestampSpec: %w", err)

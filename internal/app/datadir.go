@@ -18,8 +18,8 @@ type dataDir struct {
 	nodeID string
 }
 
-// ErrLocked says that another process uses the data directory.
-var ErrLocked = errors.New("the directory's lock is held by another process")
+// errLocked says that another process uses the data directory.
+var errLocked = errors.New("the directory's lock is held by another process")
 
 func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
@@ -31,7 +31,7 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("lock the data directory %s: %w", path, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("data directory %s: %w; stop that process, or give another --data-dir", path, ErrLocked)
+		return nil, fmt.Errorf("data directory %s: %w; stop that process, or give another --data-dir", path, errLocked)
 	}
 	nodeID, err := readNodeID(filepath.Join(path, "node-id"))
 	if err != nil {

@@ -12,8 +12,8 @@ func TestADirectoryKeepsItsNodeIDAndItsLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openDataDir(path); !errors.Is(err, ErrLocked) {
-		t.Errorf("a second process: %v, want ErrLocked", err)
+	if _, err := openDataDir(path); !errors.Is(err, errLocked) {
+		t.Errorf("a second process: %v, want errLocked", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)

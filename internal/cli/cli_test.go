@@ -373,7 +373,7 @@ func TestHelpAndUnknownCommands(t *testing.T) {
 
 func TestInterruptedCommands(t *testing.T) {
 	var stderr bytes.Buffer
-	if code := Report(&stderr, fmt.Errorf("ask: %w", context.Canceled)); code != ExitInterrupted || stderr.String() != "drumlin: interrupted\n" {
+	if code := Report(&stderr, fmt.Errorf("ask: %w", context.Canceled)); code != exitInterrupted || stderr.String() != "drumlin: interrupted\n" {
 		t.Errorf("code %d, %q", code, &stderr)
 	}
 }

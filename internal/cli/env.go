@@ -11,8 +11,8 @@ import (
 	"drumlin/api/client"
 )
 
-// DefaultServer is where a server listens unless told otherwise.
-const DefaultServer = "http://127.0.0.1:8888"
+// defaultServer is where a server listens unless told otherwise.
+const defaultServer = "http://127.0.0.1:8888"
 
 // serverVariable names the environment variable with the server's URL.
 const serverVariable = "DRUMLIN_SERVER"
@@ -51,7 +51,7 @@ func (e *Env) serverURL() string {
 	if fromEnv := e.Getenv(serverVariable); fromEnv != "" {
 		return fromEnv
 	}
-	return DefaultServer
+	return defaultServer
 }
 
 // Client returns a client of the chosen server.
@@ -107,5 +107,5 @@ func Usage(err error) error {
 	return &usageError{err}
 }
 
-// Usagef makes such an error.
-func Usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
+// usagef makes such an error.
+func usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }

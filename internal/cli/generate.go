@@ -56,7 +56,7 @@ skewed like real traffic, and write them to a topic, or to a file as one JSON re
 
 func runGenerate(ctx context.Context, env *Env, f generateFlags, brokers []string) error {
 	if f.events <= 0 {
-		return Usagef("--events must be 1 or more, such as --events 1000000")
+		return usagef("--events must be 1 or more, such as --events 1000000")
 	}
 	start, err := parseStart(f.start)
 	if err != nil {
@@ -90,7 +90,7 @@ func parseStart(text string) (time.Time, error) {
 	}
 	start, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, Usagef("--start: %q is neither now nor a time such as 2026-01-01T00:00:00Z", text)
+		return time.Time{}, usagef("--start: %q is neither now nor a time such as 2026-01-01T00:00:00Z", text)
 	}
 	return start, nil
 }

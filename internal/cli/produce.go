@@ -36,7 +36,7 @@ is found in sys.rejects later. Blank lines are left out. Any other Kafka client 
 	cmd.Flags().Float64Var(&rate, "rate", 0, "records per second (default: as fast as they are acknowledged)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if topic == "" {
-			return Usagef("--topic is missing: name the topic to write to")
+			return usagef("--topic is missing: name the topic to write to")
 		}
 		return produceFile(cmd.Context(), env, producer.Options{
 			Brokers: brokers(), Topic: topic, PerSecond: rate, MaxMessageBytes: maxMessageBytes,

@@ -13,30 +13,30 @@ import (
 
 // The exit codes.
 const (
-	ExitDone        = 0
-	ExitFailed      = 1
-	ExitUsage       = 2
-	ExitUnreachable = 3
-	ExitInterrupted = 130
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitInterrupted = 130
 )
 
 // Report prints a command's error, with what to do about it, and returns the process's exit code.
 func Report(stderr io.Writer, err error) int {
 	if err == nil {
-		return ExitDone
+		return exitDone
 	}
 	var unreachable *client.Unreachable
 	var usage *usageError
-	message, code := err.Error(), ExitFailed
+	message, code := err.Error(), exitFailed
 	switch {
 	case errors.Is(err, context.Canceled):
-		message, code = "interrupted", ExitInterrupted
+		message, code = "interrupted", exitInterrupted
 	case errors.As(err, &unreachable):
 		message += "\nhint: is `drumlin dev` running? Another server is chosen with --server or " + serverVariable
-		code = ExitUnreachable
+		code = exitUnreachable
 	case errors.As(err, &usage):
 		message += "\nhint: add --help to the command to see how it is used"
-		code = ExitUsage
+		code = exitUsage
 	}
 	for i, line := range strings.Split(message, "\n") {
 		if i == 0 {

@@ -34,7 +34,7 @@ func NewRoot(env *Env, version string, further ...*cobra.Command) *cobra.Command
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	root.PersistentFlags().StringVar(&env.server, "server", "",
-		"URL of the server (default "+DefaultServer+", or $"+serverVariable+")")
+		"URL of the server (default "+defaultServer+", or $"+serverVariable+")")
 	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Talk to a server:"}, &cobra.Group{ID: groupRun, Title: "Run and feed one:"})
 	for _, cmd := range []*cobra.Command{
 		newApplyCommand(env), newSQLCommand(env), newStatusCommand(env), newSegmentsCommand(env), newHandoffCommand(env),
@@ -66,7 +66,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		message += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return Usagef("%s", message)
+	return usagef("%s", message)
 }
 
 // exactly demands the named arguments, no more and no fewer.
@@ -74,9 +74,9 @@ func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return Usagef("%s needs %s", cmd.CommandPath(), strings.Join(names[len(args):], " and "))
+			return usagef("%s needs %s", cmd.CommandPath(), strings.Join(names[len(args):], " and "))
 		case len(args) > len(names):
-			return Usagef("%s takes only %s; %q is too much", cmd.CommandPath(), strings.Join(names, " and "), args[len(names)])
+			return usagef("%s takes only %s; %q is too much", cmd.CommandPath(), strings.Join(names, " and "), args[len(names)])
 		}
 		return nil
 	}

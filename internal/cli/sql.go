@@ -52,7 +52,7 @@ cut says up to which offset of each partition records are counted.`,
   drumlin sql "SELECT reason, COUNT(*) FROM sys.rejects GROUP BY 1"`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return Usagef("%s takes one statement: put it in quotes", cmd.CommandPath())
+				return usagef("%s takes one statement: put it in quotes", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -75,7 +75,7 @@ cut says up to which offset of each partition records are counted.`,
 func runSQL(ctx context.Context, env *Env, flags *sqlFlags, args []string) error {
 	resultFormat, ok := outputFormats[flags.format]
 	if !ok {
-		return Usagef("--format %q is not known: use table, json, jsonl, array, arrayLines or csv", flags.format)
+		return usagef("--format %q is not known: use table, json, jsonl, array, arrayLines or csv", flags.format)
 	}
 	query, err := buildQuery(env, flags, args)
 	if err != nil {
@@ -122,9 +122,9 @@ func buildQuery(env *Env, flags *sqlFlags, args []string) (client.Query, error) 
 	q := client.Query{Context: map[string]any{}}
 	switch {
 	case flags.file != "" && len(args) == 1:
-		return q, Usagef("give the statement or --file, not both")
+		return q, usagef("give the statement or --file, not both")
 	case flags.file == "" && len(args) == 0:
-		return q, Usagef(`a statement is missing: drumlin sql "SELECT …", --file FILE, or - for standard input`)
+		return q, usagef(`a statement is missing: drumlin sql "SELECT …", --file FILE, or - for standard input`)
 	case flags.file != "" || args[0] == "-":
 		name := flags.file
 		if name == "" {
@@ -139,7 +139,7 @@ func buildQuery(env *Env, flags *sqlFlags, args []string) (client.Query, error) 
 		q.SQL = args[0]
 	}
 	if strings.TrimSpace(q.SQL) == "" {
-		return q, Usagef("the statement is empty")
+		return q, usagef("the statement is empty")
 	}
 	for _, text := range flags.params {
 		p, err := parseParam(text)
@@ -155,7 +155,7 @@ func fillContext(into map[string]any, flags *sqlFlags) error {
 	for _, text := range flags.context {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
-			return Usagef("--context %q must look like name=value", text)
+			return usagef("--context %q must look like name=value", text)
 		}
 		if json.Valid([]byte(value)) {
 			into[name] = json.RawMessage(value)
@@ -164,7 +164,7 @@ func fillContext(into map[string]any, flags *sqlFlags) error {
 		}
 	}
 	if flags.timeout < 0 {
-		return Usagef("--timeout must be positive")
+		return usagef("--timeout must be positive")
 	}
 	if flags.timeout > 0 {
 		into["timeout"] = max(1, flags.timeout.Milliseconds())
@@ -201,19 +201,19 @@ func typedParam(name, value string) (client.Parameter, error) {
 	switch name {
 	case "TINYINT", "SMALLINT", "INTEGER", "BIGINT":
 		if _, err := strconv.ParseInt(value, 10, 64); err != nil {
-			return p, Usagef("--param %s:%s is not a whole number of 64 bits", name, value)
+			return p, usagef("--param %s:%s is not a whole number of 64 bits", name, value)
 		}
 		p.Value = json.RawMessage(canonicalInt(value))
 	case "FLOAT", "REAL", "DOUBLE":
 		f, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return p, Usagef("--param %s:%s is not a number", name, value)
+			return p, usagef("--param %s:%s is not a number", name, value)
 		}
 		p.Value = f
 	case "BOOLEAN":
 		b, err := strconv.ParseBool(value)
 		if err != nil {
-			return p, Usagef("--param %s:%s is neither true nor false", name, value)
+			return p, usagef("--param %s:%s is neither true nor false", name, value)
 		}
 		p.Value = b
 	}

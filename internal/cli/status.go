@@ -25,7 +25,7 @@ how many rows are hot in memory, how far it lags behind the broker's end, and wh
   drumlin status wikipedia --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return Usagef("%s takes one supervisor's id at most", cmd.CommandPath())
+				return usagef("%s takes one supervisor's id at most", cmd.CommandPath())
 			}
 			return nil
 		},

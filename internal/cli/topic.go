@@ -12,8 +12,8 @@ import (
 	"drumlin/internal/table"
 )
 
-// DefaultBrokers is where drumlin dev's broker listens unless told otherwise.
-const DefaultBrokers = "127.0.0.1:9092"
+// defaultBrokers is where drumlin dev's broker listens unless told otherwise.
+const defaultBrokers = "127.0.0.1:9092"
 
 // brokersVariable names the environment variable with the brokers' addresses.
 const brokersVariable = "DRUMLIN_BROKERS"
@@ -21,14 +21,14 @@ const brokersVariable = "DRUMLIN_BROKERS"
 // brokersFlag adds --brokers to a command and returns how to read it.
 func brokersFlag(cmd *cobra.Command, env *Env) func() []string {
 	flag := cmd.PersistentFlags().String("brokers", "",
-		"Kafka brokers, host:port separated by commas (default "+DefaultBrokers+", or $"+brokersVariable+")")
+		"Kafka brokers, host:port separated by commas (default "+defaultBrokers+", or $"+brokersVariable+")")
 	return func() []string {
 		text := *flag
 		if text == "" {
 			text = env.Getenv(brokersVariable)
 		}
 		if text == "" {
-			text = DefaultBrokers
+			text = defaultBrokers
 		}
 		return strings.Split(text, ",")
 	}
@@ -50,7 +50,7 @@ func newTopicCommand(env *Env) *cobra.Command {
 		Args:    exactly("the NAME of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if partitions < 1 {
-				return Usagef("--partitions must be 1 or more, not %d", partitions)
+				return usagef("--partitions must be 1 or more, not %d", partitions)
 			}
 			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return t.Create(cmd.Context(), args[0], partitions) })
 		},

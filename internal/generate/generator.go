@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// DefaultRatePerSecond is the mean number of events per second of event time, where Options give none.
-const DefaultRatePerSecond = 50
+// defaultRatePerSecond is the mean number of events per second of event time, where Options give none.
+const defaultRatePerSecond = 50
 
 // defaultStartMillis is 2026-01-01T00:00:00Z: where events begin when Options give no start.
 const defaultStartMillis = 1767225600000
@@ -24,7 +24,7 @@ type Options struct {
 	Seed       uint64  // equal seeds give equal records
 	// Start is when the first record is sent: events are up to three seconds older. Zero: 2026-01-01T00:00:00Z.
 	Start time.Time
-	// RatePerSecond is the mean number of records per second of event time; 0: DefaultRatePerSecond.
+	// RatePerSecond is the mean number of records per second of event time; 0: defaultRatePerSecond.
 	RatePerSecond float64
 }
 
@@ -69,7 +69,7 @@ type Generator struct {
 func New(o Options) *Generator {
 	rate := o.RatePerSecond
 	if !(rate > 0) {
-		rate = DefaultRatePerSecond
+		rate = defaultRatePerSecond
 	}
 	start := int64(defaultStartMillis)
 	if !o.Start.IsZero() {

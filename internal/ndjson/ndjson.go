@@ -10,20 +10,18 @@ import (
 	"os"
 )
 
-// MaxLineBytes is the length of the longest line that is read, without its end.
-const MaxLineBytes = 64 << 20
+// maxLineBytes is the length of the longest line that is read, without its end.
+const maxLineBytes = 64 << 20
 
 const bufferBytes = 256 << 10
 
-// ErrLineTooLong is within the error of Next for a line longer than MaxLineBytes.
-var ErrLineTooLong = errors.New("the line is too long")
+// errLineTooLong is within the error of Next for a line longer than maxLineBytes.
+var errLineTooLong = errors.New("the line is too long")
 
 // Reader gives the lines of one input. It is for one goroutine.
 type Reader struct {
 	name   string
-	limit  int // bytes of a line without its end
-	source *counter
-	size   int64
+	limit  int      // bytes of a line without its end
 	file   *os.File // nil: not ours to close
 	lines  *bufio.Reader
 	long   []byte // a line that does not fit in the buffer of lines
@@ -36,26 +34,21 @@ type Reader struct {
 // The caller closes the Reader.
 func Open(path string, stdin io.Reader) (*Reader, error) {
 	if path == "-" {
-		return newReader("standard input", stdin, -1, nil, MaxLineBytes)
+		return newReader("standard input", stdin, nil, maxLineBytes)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read records: %w", err)
 	}
-	size := int64(-1)
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-		size = info.Size()
-	}
-	r, err := newReader(path, f, size, f, MaxLineBytes)
+	r, err := newReader(path, f, f, maxLineBytes)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return r, nil
 }
 
-func newReader(name string, source io.Reader, size int64, file *os.File, limit int) (*Reader, error) {
-	r := &Reader{name: name, limit: limit, source: &counter{r: source}, size: size, file: file}
-	r.lines = bufio.NewReaderSize(r.source, bufferBytes)
+func newReader(name string, source io.Reader, file *os.File, limit int) (*Reader, error) {
+	r := &Reader{name: name, limit: limit, file: file, lines: bufio.NewReaderSize(source, bufferBytes)}
 	head, err := r.lines.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read records from %s: %w", name, err)
@@ -119,14 +112,11 @@ func (r *Reader) read() ([]byte, error) {
 }
 
 func (r *Reader) tooLong() error {
-	return fmt.Errorf("%w: more than %d bytes", ErrLineTooLong, r.limit)
+	return fmt.Errorf("%w: more than %d bytes", errLineTooLong, r.limit)
 }
 
 // Blank is how many blank lines Next has skipped.
 func (r *Reader) Blank() int64 { return r.blank }
-
-// Progress says how many bytes of the input, as it is stored, have been read, and how many it has; −1: unknown.
-func (r *Reader) Progress() (read, size int64) { return r.source.n, r.size }
 
 // Close closes the file, where Open has opened one.
 func (r *Reader) Close() error {
@@ -134,16 +124,4 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	return r.file.Close()
-}
-
-// counter counts what is read through it.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -78,7 +78,7 @@ func TestCreatingATopicTwiceIsSaid(t *testing.T) {
 	if err := topics.Create(ctx, "one", 4); err != nil {
 		t.Fatal(err)
 	}
-	if err := topics.Create(ctx, "one", 4); !errors.Is(err, ErrTopicExists) {
+	if err := topics.Create(ctx, "one", 4); !errors.Is(err, errTopicExists) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -48,14 +48,14 @@ func OpenTopics(ctx context.Context, brokers []string) (*Topics, error) {
 // Close ends the connection.
 func (t *Topics) Close() { t.client.Close() }
 
-// ErrTopicExists is what Create returns where the topic is there already.
-var ErrTopicExists = errors.New("the topic exists already")
+// errTopicExists is what Create returns where the topic is there already.
+var errTopicExists = errors.New("the topic exists already")
 
 // Create makes a topic with the given number of partitions and the brokers' default replication.
 func (t *Topics) Create(ctx context.Context, name string, partitions int32) error {
 	_, err := t.admin.CreateTopic(ctx, partitions, -1, nil, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("create topic %s: %w", name, ErrTopicExists)
+		return fmt.Errorf("create topic %s: %w", name, errTopicExists)
 	}
 	if err != nil {
 		return fmt.Errorf("create topic %s at %v: %w", name, t.brokers, err)

@@ -116,7 +116,7 @@ func (t *Table) line(out *strings.Builder, cells []string, widths []int) {
 		if i > 0 {
 			line.WriteString(gap)
 		}
-		text := Truncate(cell, widths[i])
+		text := truncate(cell, widths[i])
 		fill := strings.Repeat(" ", max(0, widths[i]-uniseg.StringWidth(text)))
 		if t.Columns[i].Right {
 			line.WriteString(fill + text)
@@ -128,8 +128,8 @@ func (t *Table) line(out *strings.Builder, cells []string, widths []int) {
 	out.WriteByte('\n')
 }
 
-// Truncate shortens the text to so many terminal cells, ending it in an ellipsis where something is left out.
-func Truncate(s string, cells int) string {
+// truncate shortens the text to so many terminal cells, ending it in an ellipsis where something is left out.
+func truncate(s string, cells int) string {
 	if uniseg.StringWidth(s) <= cells {
 		return s
 	}

@@ -119,7 +119,7 @@ func FuzzSafe(f *testing.F) {
 			t.Fatalf("%q is not final", safe)
 		}
 		for _, cells := range []int{0, 1, 5} {
-			if short := Truncate(safe, cells); uniseg.StringWidth(short) > cells {
+			if short := truncate(safe, cells); uniseg.StringWidth(short) > cells {
 				t.Fatalf("%q takes more than %d cells", short, cells)
 			}
 		}
