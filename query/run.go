@@ -11,6 +11,7 @@ import (
 	"drumlin/duckdb"
 	"drumlin/objectstore"
 	"drumlin/query/cache"
+	"drumlin/segment"
 )
 
 // run is one query on its way through the engine. It is used by one goroutine.
@@ -223,7 +224,7 @@ func cacheError(ctx context.Context, err error) *Error {
 		e := newError(OutOfMemory, "", "%v", err)
 		e.Err = err
 		return e
-	case errors.Is(err, cache.ErrCorrupt):
+	case errors.Is(err, segment.ErrCorrupt):
 		return wrapError(Internal, err, "a segment is damaged in the object store")
 	case errors.Is(err, objectstore.ErrNotFound):
 		return wrapError(Unavailable, err, "a segment is not in the object store")

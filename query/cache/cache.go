@@ -17,12 +17,8 @@ import (
 	"drumlin/segment"
 )
 
-var (
-	// ErrCorrupt: the object's bytes are not those that its metadata names, also when fetched again.
-	ErrCorrupt = errors.New("object does not match its checksum")
-	// ErrTooBig: what one caller wants at once does not fit into the cache's budget.
-	ErrTooBig = errors.New("the segments of the query do not fit into the cache")
-)
+// ErrTooBig: what one caller wants at once does not fit into the cache's budget.
+var ErrTooBig = errors.New("the segments of the query do not fit into the cache")
 
 const (
 	suffix        = ".parquet"
@@ -147,7 +143,8 @@ func (p *Pins) Release() {
 }
 
 // Pin brings the segments to disk, verifies them and holds them there. The caller releases the pins. An object that is
-// not in the store fails with the store's error.
+// not in the store fails with the store's error, one whose bytes are damaged, also when fetched again, with
+// segment.ErrCorrupt.
 func (c *Cache) Pin(ctx context.Context, segments []segment.Meta) (*Pins, error) {
 	p := &Pins{cache: c, paths: map[string]string{}}
 	want, err := c.reserve(p, segments)
@@ -177,7 +174,7 @@ func (c *Cache) reserve(p *Pins, segments []segment.Meta) ([]segment.Meta, error
 	seen := map[*entry]bool{}
 	for _, m := range segments {
 		if !isSHA256(m.SHA256) || m.Bytes < 0 {
-			return nil, fmt.Errorf("segment %s: its metadata names no checksum and size: %w", m.Object, ErrCorrupt)
+			return nil, fmt.Errorf("segment %s: its metadata names no checksum and size: %w", m.Object, segment.ErrCorrupt)
 		}
 		p.paths[m.Object] = filepath.Join(c.dir, m.SHA256+suffix)
 		e := c.entries[m.SHA256]
@@ -256,7 +253,7 @@ func (c *Cache) work(ctx context.Context, e *entry, m segment.Meta, onDisk bool)
 	if onDisk {
 		file, err = c.verify(e, m)
 	}
-	if !onDisk || errors.Is(err, ErrCorrupt) {
+	if !onDisk || errors.Is(err, segment.ErrCorrupt) {
 		if err != nil {
 			c.log.Warn("a cached segment was damaged and is fetched again", "object", m.Object, "error", err)
 			c.metrics.corrupt()

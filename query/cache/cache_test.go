@@ -148,15 +148,15 @@ func TestDamage(t *testing.T) {
 		t.Errorf("%d fetches, want one and one more", n)
 	}
 	s.damage = 2
-	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{m}); !errors.Is(err, ErrCorrupt) {
+	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{m}); !errors.Is(err, segment.ErrCorrupt) {
 		t.Errorf("damaged twice: %v", err)
 	}
 	long := m
 	long.Bytes--
-	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{long}); !errors.Is(err, ErrCorrupt) {
+	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{long}); !errors.Is(err, segment.ErrCorrupt) {
 		t.Errorf("longer than its metadata says: %v", err)
 	}
-	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{{Object: "x", SHA256: "../../etc/passwd"}}); !errors.Is(err, ErrCorrupt) {
+	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{{Object: "x", SHA256: "../../etc/passwd"}}); !errors.Is(err, segment.ErrCorrupt) {
 		t.Errorf("a checksum that is a path: %v", err)
 	}
 	if _, err := open(t, s, t.TempDir(), 0).Pin(context.Background(), []segment.Meta{{Object: "x", SHA256: m.SHA256}}); !errors.Is(err, objectstore.ErrNotFound) {

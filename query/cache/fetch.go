@@ -2,8 +2,6 @@ package cache
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +15,7 @@ import (
 func (c *Cache) verify(e *entry, m segment.Meta) (os.FileInfo, error) {
 	f, err := os.Open(filepath.Join(c.dir, e.sha256+suffix))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("segment %s: its cached file is gone: %w", m.Object, ErrCorrupt)
+		return nil, fmt.Errorf("segment %s: its cached file is gone: %w", m.Object, segment.ErrCorrupt)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("verify segment %s: %w", m.Object, err)
@@ -27,26 +25,16 @@ func (c *Cache) verify(e *entry, m segment.Meta) (os.FileInfo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verify segment %s: %w", m.Object, err)
 	}
-	sum := sha256.New()
-	n, err := io.Copy(sum, f)
-	if err != nil {
+	if _, err := io.Copy(io.Discard, segment.NewVerifyingReader("its cached file", f, m.Bytes, m.SHA256)); err != nil {
 		return nil, fmt.Errorf("verify segment %s: %w", m.Object, err)
 	}
-	return file, check(m, n, sum.Sum(nil))
-}
-
-func check(m segment.Meta, n int64, sum []byte) error {
-	if got := hex.EncodeToString(sum); n != m.Bytes || got != m.SHA256 {
-		return fmt.Errorf("segment %s: %d bytes with checksum %s, but %d bytes with %s are expected: %w",
-			m.Object, n, got, m.Bytes, m.SHA256, ErrCorrupt)
-	}
-	return nil
+	return file, nil
 }
 
 // fetch copies the object to disk. Damaged bytes are fetched once more, since they may have been damaged on the way.
 func (c *Cache) fetch(ctx context.Context, m segment.Meta) (os.FileInfo, error) {
 	file, err := c.fetchOnce(ctx, m)
-	if errors.Is(err, ErrCorrupt) {
+	if errors.Is(err, segment.ErrCorrupt) {
 		c.log.Warn("a fetched segment was damaged and is fetched again", "object", m.Object, "error", err)
 		c.metrics.corrupt()
 		file, err = c.fetchOnce(ctx, m)
@@ -89,17 +77,13 @@ func (c *Cache) fetchOnce(ctx context.Context, m segment.Meta) (file os.FileInfo
 	return file, nil
 }
 
-// copyChecked reads one byte more than expected at most, so that an object that is too long is seen and not stored.
+// copyChecked stores the object's bytes, and fails where they are not those that its metadata names.
 func copyChecked(f *os.File, body io.Reader, m segment.Meta) (int64, error) {
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, m.Bytes+1))
+	n, err := io.Copy(f, segment.NewVerifyingReader("its object", body, m.Bytes, m.SHA256))
+	if err == nil {
+		err = f.Chmod(0o444)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
-	}
-	if err := check(m, n, sum.Sum(nil)); err != nil {
-		return 0, err
-	}
-	if err := f.Chmod(0o444); err != nil {
 		return 0, fmt.Errorf("fetch segment %s: %w", m.Object, err)
 	}
 	return n, nil
