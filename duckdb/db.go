@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	bindings "github.com/duckdb/duckdb-go-bindings"
 )
@@ -24,6 +25,7 @@ type Options struct {
 	Threads          int      // 0: one per processor
 	TempDir          string   // where queries spill; must exist. Empty: they do not
 	MaxTempBytes     int64    // disk that spilling may take; 0: DuckDB's default
+	MaxResultBytes   int64    // what the results of all sessions may hold beside that; 0: half of MemoryLimitBytes
 	AllowedDirs      []string // absolute directories whose files SQL may read; everything else is closed
 	// KeepFooters keeps what Parquet files say of themselves, within the memory limit and as long as a file's time of change
 	// stays the same, so that a query need not read it of hundreds of files again.
@@ -37,6 +39,9 @@ type DB struct {
 	handle   cgo.Handle // of registry, known to the table function
 	closing  chan struct{}
 
+	maxResultBytes int64 // 0: no limit
+	resultBytes    atomic.Int64
+
 	mu       sync.Mutex
 	closed   bool
 	sessions sync.WaitGroup
@@ -48,7 +53,10 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open duckdb: %w", err)
 	}
-	db := &DB{registry: newRegistry(), closing: make(chan struct{})}
+	db := &DB{registry: newRegistry(), closing: make(chan struct{}), maxResultBytes: o.MaxResultBytes}
+	if db.maxResultBytes <= 0 {
+		db.maxResultBytes = o.MemoryLimitBytes / 2
+	}
 	if err := db.open(); err != nil {
 		return nil, fmt.Errorf("open duckdb: %w", err)
 	}

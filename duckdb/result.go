@@ -23,6 +23,10 @@ type Result struct {
 	chunk   bindings.DataChunk
 	rows    int
 	closed  bool
+
+	chunks  []bindings.DataChunk // not yet read
+	filling int                  // the chunk that small ones are copied into
+	held    int64                // bytes taken from the database's budget
 }
 
 func (r *Result) readColumns() error {
@@ -55,16 +59,11 @@ func (r *Result) Next() bool {
 	if r.closed {
 		return false
 	}
-	for {
-		r.chunk = bindings.FetchChunk(r.res)
-		if r.chunk.Ptr == nil {
-			return false
-		}
-		if r.rows = int(bindings.DataChunkGetSize(r.chunk)); r.rows > 0 {
-			break
-		}
-		r.dropChunk()
+	if len(r.chunks) == 0 {
+		return false
 	}
+	r.chunk, r.chunks = r.chunks[0], r.chunks[1:]
+	r.rows = int(bindings.DataChunkGetSize(r.chunk))
 	for i := range r.vectors {
 		r.vectors[i].load(bindings.DataChunkGetVector(r.chunk, bindings.IdxT(i)))
 	}
@@ -89,6 +88,7 @@ func (r *Result) destroy() {
 	}
 	r.closed = true
 	r.dropChunk()
+	r.giveBack()
 	bindings.DestroyResult(&r.res)
 }
 
@@ -221,7 +221,6 @@ func at[T any](v *vector, row int) T {
 
 // bytes returns a string's bytes in place.
 func (v *vector) bytes(row int) []byte {
-	const inlined = 12
 	header := unsafe.Add(v.data, row*16)
 	n := *(*uint32)(header)
 	if n <= inlined {

@@ -107,14 +107,20 @@ func (s *Session) withPrepared(sql string, call func(bindings.PreparedStatement)
 }
 
 func (s *Session) execute(stmt bindings.PreparedStatement) (*Result, error) {
-	r := &Result{session: s}
-	if bindings.ExecutePrepared(stmt, &r.res) == bindings.StateError {
-		err := newError(bindings.ResultErrorType(&r.res), bindings.ResultError(&r.res))
-		bindings.DestroyResult(&r.res)
-		return nil, err
+	r := &Result{session: s, filling: -1}
+	//lint:ignore SA1019 a result that is not streamed has no limit of memory
+	state := bindings.ExecutePreparedStreaming(stmt, &r.res)
+	var err error
+	switch {
+	case state == bindings.StateError:
+		err = newError(bindings.ResultErrorType(&r.res), bindings.ResultError(&r.res))
+	default:
+		if err = r.readColumns(); err == nil {
+			err = r.collect()
+		}
 	}
-	if err := r.readColumns(); err != nil {
-		bindings.DestroyResult(&r.res)
+	if err != nil {
+		r.destroy()
 		return nil, err
 	}
 	s.results[r] = struct{}{}
