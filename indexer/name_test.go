@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"drumlin/catalog"
 	"drumlin/objectstore"
 	"drumlin/segment"
 )
@@ -21,8 +22,8 @@ func TestObjectNamesAreValidKeys(t *testing.T) {
 		if err := objectstore.ValidateKey(key); err != nil {
 			t.Error(err)
 		}
-		if _, epoch, err := segment.ParseObjectEpoch(key); epoch != 9 || err != nil {
-			t.Errorf("%s: epoch %d, %v", key, epoch, err)
+		if incarnation, epoch, ok := catalog.ObjectEpoch(key); incarnation != "i" || epoch != 9 || !ok {
+			t.Errorf("%s: incarnation %q, epoch %d, %v", key, incarnation, epoch, ok)
 		}
 		if table := strings.Split(key, "/")[1]; seen[table] {
 			t.Errorf("two datasources share %s", table)

@@ -122,13 +122,3 @@ func FuzzSchema(f *testing.F) {
 		}
 	})
 }
-
-// FuzzObjectEpoch: keys from a listing are anything.
-func FuzzObjectEpoch(f *testing.F) {
-	f.Add("data/table=t/y=2026/i-e1-t-1-2-3-ff.parquet")
-	f.Fuzz(func(t *testing.T, key string) {
-		if _, epoch, err := ParseObjectEpoch(key); err == nil && epoch < 0 {
-			t.Errorf("%q: epoch %d", key, epoch)
-		}
-	})
-}

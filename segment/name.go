@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -87,19 +85,4 @@ func plainName(s string) string {
 		}
 		return -1
 	}, s)
-}
-
-var objectNamePattern = regexp.MustCompile(`^(data|rejects)/table=[^/]+/.+/([A-Za-z0-9]*)-e(\d+)-[^/]*-(\d+)-(\d+)-(\d+)-([0-9a-f]+)\.parquet$`)
-
-// ParseObjectEpoch reads from a segment's key the incarnation (letters and digits only) and the epoch of its writer.
-func ParseObjectEpoch(key string) (incarnation string, epoch int64, err error) {
-	m := objectNamePattern.FindStringSubmatch(key)
-	if m == nil {
-		return "", 0, fmt.Errorf("object key %q is not a segment's", key)
-	}
-	epoch, err = strconv.ParseInt(m[3], 10, 64)
-	if err != nil {
-		return "", 0, fmt.Errorf("object key %q: epoch: %w", key, err)
-	}
-	return m[2], epoch, nil
 }

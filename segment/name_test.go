@@ -27,18 +27,5 @@ func TestObjectNames(t *testing.T) {
 		if got := n.Key(); got != want {
 			t.Errorf("%s: %s, want %s", granularity, got, want)
 		}
-		if incarnation, epoch, err := ParseObjectEpoch(n.Key()); incarnation != "0f3a22" || epoch != 17 || err != nil {
-			t.Errorf("%s: %s %d %v", n.Key(), incarnation, epoch, err)
-		}
-	}
-}
-
-func TestParseObjectEpochRefuses(t *testing.T) {
-	for _, key := range []string{
-		"", "data/x", "data/table=t/y=2026/i-e99999999999999999999-t-1-2-3-ff.parquet", "other/table=t/y=1/i-e1-t-1-2-3-ff.parquet",
-	} {
-		if _, _, err := ParseObjectEpoch(key); err == nil {
-			t.Errorf("%q is accepted", key)
-		}
 	}
 }
