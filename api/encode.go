@@ -110,8 +110,8 @@ func (e *encoder) flush() error {
 
 func (e *encoder) prepareKeys() error {
 	e.keys = make([][]byte, len(e.columns))
-	for i, c := range e.columns {
-		name, err := quote(c.Name)
+	for i, key := range objectKeys(e.columns) {
+		name, err := quote(key)
 		if err != nil {
 			return err
 		}
@@ -122,6 +122,24 @@ func (e *encoder) prepareKeys() error {
 		e.keys[i] = append(append(key, name...), ':')
 	}
 	return nil
+}
+
+// objectKeys are the columns' names, each once: of two members with one name most readers of JSON drop one.
+func objectKeys(columns []Column) []string {
+	taken := make(map[string]bool, len(columns))
+	for _, c := range columns {
+		taken[c.Name] = true
+	}
+	keys, seen := make([]string, len(columns)), make(map[string]bool, len(columns))
+	for i, c := range columns {
+		key := c.Name
+		for n := 1; seen[c.Name] && taken[key]; n++ {
+			key = fmt.Sprintf("%s_%d", c.Name, n)
+		}
+		taken[key], seen[c.Name] = true, true
+		keys[i] = key
+	}
+	return keys
 }
 
 // quote returns the JSON string.

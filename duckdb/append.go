@@ -133,7 +133,7 @@ func (v *vector) decimal(row int) hugeInt {
 	return hugeInt{lower: uint64(n), upper: n >> 63}
 }
 
-// appendNested appends a list or an array as a JSON array, a struct or a map as a JSON object.
+// appendNested appends a list, an array or a row without names as a JSON array, a struct or a map as a JSON object.
 func (v *vector) appendNested(dst []byte, row int) []byte {
 	switch v.typ.ID {
 	case List:
@@ -152,6 +152,16 @@ func (v *vector) appendNested(dst []byte, row int) []byte {
 			dst = v.children[1].appendJSON(append(dst, ':'), i)
 		}
 		return append(dst, '}')
+	}
+	if v.typ.unnamed() {
+		dst = append(dst, '[')
+		for i := range v.typ.Fields {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.children[i].appendJSON(dst, row)
+		}
+		return append(dst, ']')
 	}
 	dst = append(dst, '{')
 	for i, f := range v.typ.Fields {

@@ -108,7 +108,7 @@ func (s *Session) withPrepared(sql string, call func(bindings.PreparedStatement)
 
 func (s *Session) execute(stmt bindings.PreparedStatement) (*Result, error) {
 	r := &Result{session: s, filling: -1}
-	//lint:ignore SA1019 a result that is not streamed has no limit of memory
+	// A result that is not streamed has no limit of memory.
 	state := bindings.ExecutePreparedStreaming(stmt, &r.res)
 	var err error
 	switch {

@@ -108,6 +108,9 @@ func (t *Type) String() string {
 	return string(t.ID)
 }
 
+// unnamed says whether the members of a Struct have no names, as those of ROW(1, 2).
+func (t *Type) unnamed() bool { return len(t.Fields) > 0 && t.Fields[0].Name == "" }
+
 // supported says whether values of the type can be read.
 func (t *Type) supported() bool {
 	if t.ID == "" || (t.Child != nil && !t.Child.supported()) {

@@ -256,6 +256,7 @@ func TestOuterLimitAndParameters(t *testing.T) {
 	for _, bad := range []Request{
 		{SQL: "SELECT ?", Parameters: []Parameter{{"BIGINT", "x"}}},
 		{SQL: "SELECT ?", Parameters: []Parameter{{"GEOMETRY", "x"}}},
+		{SQL: "SELECT ?", Parameters: []Parameter{{"VARCHAR", map[string]any{"a": 1}}}},
 		{SQL: "SELECT 1", Context: map[string]any{"timeout": -1.0}},
 		{SQL: "SELECT 1", Context: map[string]any{"cut": "old"}},
 		{SQL: "SELECT 1", Context: map[string]any{"sqlTimeZone": "America/New_York"}},

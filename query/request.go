@@ -2,6 +2,7 @@ package query
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -123,8 +124,11 @@ func (p Parameter) value() (any, error) {
 	}
 	switch kind {
 	case "VARCHAR", "CHAR":
-		if s, ok := p.Value.(string); ok {
-			return s, nil
+		switch v := p.Value.(type) {
+		case string:
+			return v, nil
+		case []any, map[string]any:
+			return nil, errors.New("a list or an object is not a text: send its JSON as a string")
 		}
 		return fmt.Sprint(p.Value), nil
 	case "BIGINT", "INTEGER", "SMALLINT", "TINYINT":
