@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -26,7 +25,6 @@ const requestTimeout = 10 * time.Second
 // ends all of it.
 type Kafka struct {
 	defaultBrokers []string
-	log            *slog.Logger
 
 	mu      sync.Mutex
 	clients map[string]*kgo.Client
@@ -37,8 +35,8 @@ var _ Broker = (*Kafka)(nil)
 
 // NewKafka returns a Kafka that uses the default brokers for specs that name none. The caller closes it after every
 // source has been closed.
-func NewKafka(defaultBrokers []string, log *slog.Logger) *Kafka {
-	return &Kafka{defaultBrokers: defaultBrokers, log: log, clients: map[string]*kgo.Client{}}
+func NewKafka(defaultBrokers []string) *Kafka {
+	return &Kafka{defaultBrokers: defaultBrokers, clients: map[string]*kgo.Client{}}
 }
 
 // Close ends all clients.

@@ -56,7 +56,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 	r.client, err = kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	r.must(err)
 	t.Cleanup(r.client.Close)
-	r.kafka = NewKafka(r.cluster.ListenAddrs(), testLog())
+	r.kafka = NewKafka(r.cluster.ListenAddrs())
 	t.Cleanup(r.kafka.Close)
 	r.cat, err = catalog.Open(t.Context(), catalog.Options{KV: memkv.New(nil), Objects: r.store})
 	r.must(err)

@@ -88,9 +88,6 @@ func (a *Answer) AppendCSV(dst []byte, col int) []byte {
 	return append(dst, '"')
 }
 
-// IsNull says whether a value of the current row is null.
-func (a *Answer) IsNull(col int) bool { return a.result.IsNull(a.row, col) }
-
 // Close gives back everything that the answer holds. Further calls do nothing.
 func (a *Answer) Close() error {
 	a.once.Do(func() {

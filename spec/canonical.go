@@ -77,26 +77,13 @@ func writeText(b *bytes.Buffer, s string) {
 	b.Truncate(b.Len() - 1) // the encoder's line feed
 }
 
-// Redacted returns the canonical JSON with every Kafka property hidden that may be a secret: what people are shown.
-func (s Supervisor) Redacted() []byte {
-	return redactCanonical(s.Canonical)
-}
-
-// RedactedSpec is Redacted for a canonical spec that has not been parsed, such as an older version in the catalog.
+// RedactedSpec returns a canonical spec with every Kafka property hidden that may be a secret: what people are shown.
 func RedactedSpec(canonical []byte) ([]byte, error) {
 	root, problems := readTree(canonical)
 	if root == nil || len(problems) > 0 {
 		return nil, fmt.Errorf("show a spec without its secrets: %w", problems)
 	}
 	return canonicalJSON(root, true), nil
-}
-
-func redactCanonical(canonical []byte) []byte {
-	out, err := RedactedSpec(canonical)
-	if err != nil {
-		return []byte(`{}`) // a Supervisor that Parse did not make: nothing is shown rather than a secret
-	}
-	return out
 }
 
 // String names the supervisor, its datasource and its topics, and no secret.

@@ -9,5 +9,5 @@
 //
 // Invariants: a Supervisor that Parse returns is valid and has every default filled in. Every problem of a spec is
 // reported at once, each by its path. Parse(s.Canonical) gives an equal Supervisor. No text that the package makes for
-// people (problems, warnings, String, Redacted) holds the value of a Kafka property that might be a secret.
+// people (problems, warnings, String, RedactedSpec) holds the value of a Kafka property that might be a secret.
 package spec

@@ -127,8 +127,8 @@ func checkCanonical(t *testing.T, s *Supervisor) {
 	if !reflect.DeepEqual(s, again) {
 		t.Fatalf("the canonical spec means something else:\n%s\n%s", s.Canonical, again.Canonical)
 	}
-	if !json.Valid(s.Canonical) || !json.Valid(s.Redacted()) {
-		t.Fatalf("not JSON: %s", s.Canonical)
+	if redacted, err := RedactedSpec(s.Canonical); err != nil || !json.Valid(s.Canonical) || !json.Valid(redacted) {
+		t.Fatalf("not JSON: %v\n%s", err, s.Canonical)
 	}
 }
 
@@ -165,8 +165,12 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	redacted, err := RedactedSpec(s.Canonical)
+	if err != nil {
+		t.Fatal(err)
+	}
 	texts := []string{
-		string(s.Redacted()), fmt.Sprint(s), fmt.Sprint(*s), fmt.Sprintf("%+v %#v", *s, *s), fmt.Sprintf("%+v %#v", s.IO, s.IO),
+		string(redacted), fmt.Sprint(s), fmt.Sprint(*s), fmt.Sprintf("%+v %#v", *s, *s), fmt.Sprintf("%+v %#v", s.IO, s.IO),
 		fmt.Sprint(warnings), s.LogValue().String(), s.IO.LogValue().String(),
 	}
 	bad := []string{

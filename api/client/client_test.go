@@ -78,8 +78,8 @@ func TestErrors(t *testing.T) {
 	if want := "no such table\nhint: did you mean x?"; e.Error() != want {
 		t.Errorf("%q", e.Error())
 	}
-	if got := e.Facts(); !reflect.DeepEqual(got, []string{"line: 3"}) {
-		t.Errorf("%q", got)
+	if got := e.Context["line"]; got != "3" {
+		t.Errorf("line %q", got)
 	}
 	c = serve(t, replying(502, "<html>"+strings.Repeat("x", 1000)))
 	if err := c.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "502") || len(err.Error()) > 500 {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -26,18 +25,6 @@ func (e *Error) Error() string {
 		out.WriteString("\nhint: " + hint)
 	}
 	return out.String()
-}
-
-// Facts returns the context's entries besides the hint as "name: value", by name.
-func (e *Error) Facts() []string {
-	var out []string
-	for name, value := range e.Context {
-		if name != "hint" {
-			out = append(out, name+": "+value)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // Unreachable says that no server answered.

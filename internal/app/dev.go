@@ -205,7 +205,7 @@ func (d *dev) startConsumer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.kafka = consumer.NewKafka([]string{d.broker.Address()}, d.world.Logger)
+	d.kafka = consumer.NewKafka([]string{d.broker.Address()})
 	d.running.started("kafka client", func(context.Context) error { d.kafka.Close(); return nil })
 	d.consumer, err = consumer.NewManager(consumer.Options{
 		Offsets: d.catalog, Versions: d.catalog, Builder: builder, Broker: d.kafka, Incarnation: d.catalog.Incarnation(),

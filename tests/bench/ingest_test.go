@@ -97,7 +97,7 @@ func ingestStep(tb testing.TB, f feed) step {
 	topic := f.parse(tb).IO.Topic
 	createTopic(tb, b, topic)
 	produce(tb, b, topic, f)
-	kafka := consumer.NewKafka([]string{b.Address()}, slog.New(slog.DiscardHandler))
+	kafka := consumer.NewKafka([]string{b.Address()})
 	tb.Cleanup(kafka.Close)
 	p := newPipeline(tb, f, kafka, kafkaPartitions)
 	return step{
