@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"spec"},
 	{"segment"},
 	{"objectstore", "catalog", "duckdb"},
-	{"indexer"},
+	{"indexer", "rollup"},
 	{"consumer", "query"},
 	{"coordinator"},
 	{"api"},
@@ -49,6 +49,8 @@ var doors = map[string][]string{
 	"github.com/aws":                 {"objectstore"},
 	"github.com/goccy/go-yaml":       {"spec", "internal/cli"},
 	"github.com/oklog/run":           {"internal/app"},
+	"github.com/axiomhq/hyperloglog": {"rollup"},
+	"github.com/DataDog/sketches-go": {"rollup"},
 	"github.com/gofrs/flock":         {"internal/app"},
 	"github.com/schollz/progressbar": {"internal/progress"},
 }

@@ -1,0 +1,212 @@
+package rollup
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/axiomhq/hyperloglog"
+
+	"drumlin/segment"
+)
+
+// distincts counts distinct values, of any of the fields or, by row, of their tuples. A null is no value; in a tuple it is
+// a member like any other.
+type distincts struct {
+	fields []string
+	types  []segment.ColumnType
+	byRow  bool
+	states []Distinct
+	held   int64
+	small  *hyperloglog.Sketch // scratch: gives few hashes their stored form
+	buf    []byte
+}
+
+func newDistincts(_ *States, c *compiled) aggregate {
+	return &distincts{fields: c.Fields, types: c.inputs, byRow: c.ByRow}
+}
+
+func (a *distincts) grow(groups int) { a.states = grown(a.states, groups) }
+
+func (a *distincts) add(g uint32, hash uint64) {
+	d := &a.states[g]
+	before, promoted := cap(d.few), d.sketch != nil
+	d.Add(hash)
+	if d.sketch != nil && !promoted {
+		a.held += sketchBytes
+	}
+	a.held += int64(cap(d.few)-before) * 8
+}
+
+func (a *distincts) addRows(b *batch, groups []uint32) (int64, error) {
+	if a.byRow {
+		return 0, a.addTuples(b, groups)
+	}
+	for f, field := range a.fields {
+		if err := a.addField(b, field, a.types[f], groups); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+func (a *distincts) addField(b *batch, field string, typ segment.ColumnType, groups []uint32) error {
+	switch typ {
+	case segment.TypeString, segment.TypeJSON:
+		col, err := b.text(field)
+		if err != nil || col == nil {
+			return err
+		}
+		for i, g := range groups {
+			if g != Skip && col.IsValid(b.from+i) {
+				a.add(g, HashString(col.Value(b.from+i)))
+			}
+		}
+	case segment.TypeDouble, segment.TypeFloat:
+		c, err := b.double(field)
+		if err != nil {
+			return err
+		}
+		for i, g := range groups {
+			if g != Skip && c.at(i) == valueGood {
+				a.add(g, HashDouble(c.values[i]))
+			}
+		}
+	default:
+		c, err := b.long(field)
+		if err != nil {
+			return err
+		}
+		for i, g := range groups {
+			if g != Skip && c.at(i) == valueGood {
+				a.add(g, HashLong(c.values[i]))
+			}
+		}
+	}
+	return nil
+}
+
+// addTuples hashes the row's values, each as 0 for null, or 1, its length (4 bytes, little-endian) and its bytes.
+func (a *distincts) addTuples(b *batch, groups []uint32) error {
+	for i, g := range groups {
+		if g == Skip {
+			continue
+		}
+		b.scratch = b.scratch[:0]
+		for f, field := range a.fields {
+			if err := b.appendMember(field, a.types[f], i); err != nil {
+				return err
+			}
+		}
+		a.add(g, HashText(b.scratch))
+	}
+	return nil
+}
+
+func (b *batch) appendMember(field string, typ segment.ColumnType, i int) error {
+	var number uint64
+	var good bool
+	switch typ {
+	case segment.TypeString, segment.TypeJSON:
+		col, err := b.text(field)
+		if err != nil {
+			return err
+		}
+		if col == nil || col.IsNull(b.from+i) {
+			b.scratch = append(b.scratch, 0)
+			return nil
+		}
+		text := col.Value(b.from + i)
+		b.scratch = binary.LittleEndian.AppendUint32(append(b.scratch, 1), uint32(len(text)))
+		b.scratch = append(b.scratch, text...)
+		return nil
+	case segment.TypeDouble, segment.TypeFloat:
+		c, err := b.double(field)
+		if err != nil {
+			return err
+		}
+		number, good = numberBits(c.values[i]+0), c.at(i) == valueGood
+	default:
+		c, err := b.long(field)
+		if err != nil {
+			return err
+		}
+		number, good = uint64(c.values[i]), c.at(i) == valueGood
+	}
+	if !good {
+		b.scratch = append(b.scratch, 0)
+		return nil
+	}
+	b.scratch = binary.LittleEndian.AppendUint32(append(b.scratch, 1), 8)
+	b.scratch = binary.LittleEndian.AppendUint64(b.scratch, number)
+	return nil
+}
+
+func (a *distincts) addStates(columns []arrow.Array, from int, groups []uint32) error {
+	sketches := columns[0].(*array.Binary)
+	for i, g := range groups {
+		if g == Skip || sketches.IsNull(from+i) {
+			continue
+		}
+		promoted := a.states[g].sketch != nil
+		if err := a.states[g].Merge(sketches.Value(from + i)); err != nil {
+			return fmt.Errorf("row %d: %w", from+i, err)
+		}
+		if !promoted {
+			a.held += sketchBytes
+		}
+	}
+	return nil
+}
+
+func (a *distincts) columns(mem memory.Allocator, order []uint32) ([]arrow.Array, error) {
+	out := array.NewBinaryBuilder(mem, arrow.BinaryTypes.Binary)
+	defer out.Release()
+	out.Reserve(len(order))
+	for _, g := range order {
+		if a.states[g].Empty() {
+			out.AppendNull()
+			continue
+		}
+		var err error
+		if a.buf, err = appendSketch(a.buf[:0], a.sketchOf(g)); err != nil {
+			return nil, err
+		}
+		out.Append(a.buf)
+	}
+	return []arrow.Array{out.NewArray()}, nil
+}
+
+// sketchOf gives the group's sketch; where there is none, a shared one that the next call overwrites.
+func (a *distincts) sketchOf(g uint32) *hyperloglog.Sketch {
+	d := &a.states[g]
+	if d.sketch != nil {
+		return d.sketch
+	}
+	if a.small == nil {
+		a.small = hyperloglog.New14()
+	}
+	a.small.Reset()
+	for _, hash := range d.few {
+		a.small.InsertHash(hash)
+	}
+	return a.small
+}
+
+func (a *distincts) final(mem memory.Allocator, order []uint32) (arrow.Array, error) {
+	out := array.NewInt64Builder(mem)
+	defer out.Release()
+	out.Reserve(len(order))
+	for _, g := range order {
+		var estimate uint64
+		if !a.states[g].Empty() {
+			estimate = a.sketchOf(g).Estimate()
+		}
+		out.Append(int64(estimate))
+	}
+	return out.NewArray(), nil
+}
+
+func (a *distincts) bytes() int64 { return int64(cap(a.states))*32 + a.held }
