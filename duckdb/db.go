@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/cgo"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,7 +103,7 @@ func (db *DB) prepare(settings []string) error {
 		C.dr_register_joda(s.conn.Ptr) != 0 || C.dr_register_time_floor(s.conn.Ptr) != 0 {
 		return errors.Join(errors.New("register functions"), s.Close())
 	}
-	for _, sql := range append(macros(), settings...) {
+	for _, sql := range slices.Concat(macros(), generators(), settings) {
 		if err := s.Exec(context.Background(), sql); err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", firstLine(sql), err), s.Close())
 		}
