@@ -50,6 +50,8 @@ type dev struct {
 	failed   chan error // a part that ended by itself; one slot per part
 	registry *prometheus.Registry
 	gate     *gate
+	// httpAddress is where HTTP listens: what was asked for, with the port that was taken where that was 0.
+	httpAddress string
 
 	dir      *dataDir
 	broker   *devbroker.Broker
@@ -77,6 +79,7 @@ func RunDev(ctx context.Context, config DevConfig, world World) (err error) {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout+config.StopTimeout)
 		defer cancel()
 		err = errors.Join(err, d.running.stop(stopping))
+		world.Logger.Info("stopped")
 	}()
 	for _, start := range []func(context.Context) error{
 		d.startDirectory, d.startListener, d.startBroker, d.startEtcd, d.startCatalog, d.startConsumer, d.startQuery,
@@ -122,6 +125,7 @@ func (d *dev) startListener(context.Context) error {
 	}
 	server := api.NewServer(d.gate, d.world.Logger)
 	server.BaseContext = func(net.Listener) context.Context { return d.gate.requests }
+	d.httpAddress = listener.Addr().String()
 	d.gate.loopback = api.LoopbackOnly(listener.Addr())
 	done := make(chan struct{})
 	go func() {
@@ -240,7 +244,7 @@ func (d *dev) startCoordinator(ctx context.Context) error {
 	d.cluster = coordinator.New(coordinator.Options{
 		Catalog: d.catalog, Topics: d.kafka, Ingest: d.consumer, Logger: d.world.Logger,
 		Node: catalog.Node{
-			ID: d.dir.nodeID, Address: d.config.HTTPAddress, Version: d.world.Version,
+			ID: d.dir.nodeID, Address: d.httpAddress, Version: d.world.Version,
 			Roles: []string{coordinator.RoleIngest, "coordinate", "query"},
 		},
 		LeaseTTL: d.config.LeaseTTL, DiscoverEvery: d.config.DiscoverInterval, StopTimeout: d.config.StopTimeout, Now: time.Now,
@@ -297,6 +301,6 @@ func (d *dev) announce(context.Context) error {
   Kafka   %s          produce here with any client
   data    %s
 Stop with Ctrl-C: what is hot is handed off first.
-`, d.world.Version, d.config.HTTPAddress, d.broker.Address(), d.config.DataDir)
+`, d.world.Version, d.httpAddress, d.broker.Address(), d.config.DataDir)
 	return err
 }
