@@ -158,7 +158,8 @@ func checkCommitFrame(c *Commit) error {
 		return corruptf("%s: uuid, datasource, supervisor or topic is missing", where)
 	case c.Range.From < 0 || c.Range.To <= c.Range.From || c.Range.Partition < 0 || c.Range.Generation < 0:
 		return corruptf("%s: its range is empty or negative", where)
-	case min(n.Stored, n.Duplicates, n.Rejected, n.Skipped, n.Lost, n.Keyless) < 0 || n.Keyless > n.Stored:
+	case min(n.Stored, n.Duplicates, n.Rejected, n.Skipped, n.Lost, n.Keyless, n.Unparseable) < 0,
+		n.Keyless > n.Stored, n.Unparseable > n.Rejected:
 		return corruptf("%s: its counters %+v cannot be", where, n)
 	case c.Range.To-c.Range.From != n.Sum():
 		return corruptf("%s: %d offsets, but its counters account for %d: %+v", where, c.Range.To-c.Range.From, n.Sum(), n)
@@ -227,7 +228,7 @@ func checkSHA256(object, sum string) error {
 
 func checkOffset(where string, o Offset) error {
 	n := o.Counters
-	if o.Generation < 0 || o.Next < 0 || min(n.Stored, n.Duplicates, n.Rejected, n.Skipped, n.Lost, n.Keyless) < 0 {
+	if o.Generation < 0 || o.Next < 0 || min(n.Stored, n.Duplicates, n.Rejected, n.Skipped, n.Lost, n.Keyless, n.Unparseable) < 0 {
 		return corruptf("%s: offset %+v cannot be", where, o)
 	}
 	if n.Sum() > o.Next {

@@ -159,7 +159,8 @@ func (w *worker) readRecord(r *Record) (stop, isRow bool, err error) {
 func (w *worker) takeIn(r *Record) (halted, isRow bool, err error) {
 	row, reject := w.plan.decoder.Decode(&r.Record)
 	var v verdict
-	if reject == nil {
+	unparseable := reject != nil
+	if !unparseable {
 		v = w.plan.judge.judge(row.TimeMillis, r.TimestampMillis, w.clock)
 		reject = v.reject
 	}
@@ -174,13 +175,17 @@ func (w *worker) takeIn(r *Record) (halted, isRow bool, err error) {
 		}
 		return false, true, nil
 	}
-	if limit := w.target.spec.Tuning.MaxParseExceptions; limit >= 0 && w.rejectedTotal+1 > limit {
+	if limit := w.target.spec.Tuning.MaxParseExceptions; unparseable && limit >= 0 && w.unparseableTotal+1 > limit {
 		w.next = r.Offset
-		w.halt(Halt{Reason: HaltParseErrors, Message: fmt.Sprintf("%s: record %d would be reject number %d, and maxParseExceptions "+
-			"is %d (%s: %s). Raise the limit or mend the spec", w.place(), r.Offset, w.rejectedTotal+1, limit, reject.Reason, reject.Message)})
+		w.halt(Halt{Reason: HaltParseErrors, Message: fmt.Sprintf("%s: record %d would be number %d that cannot be read, and "+
+			"maxParseExceptions is %d (%s: %s). Raise the limit or mend the spec", w.place(), r.Offset, w.unparseableTotal+1, limit, reject.Reason, reject.Message)})
 		return true, false, nil
 	}
 	w.rejectRecord(r, reject)
+	if unparseable {
+		w.rangeUnparseable++
+		w.unparseableTotal++
+	}
 	return false, false, nil
 }
 
@@ -264,6 +269,7 @@ func (w *worker) cut() error {
 	}
 	h := &handoff{
 		plan: w.plan, spec: w.target.spec, from: w.cutFrom, to: w.next, rows: w.rangeRows, refused: w.rangeRejects,
+		unparseable: w.rangeUnparseable,
 		leaderEpoch: w.leaderEpoch, clock: w.clock, firstMillis: first, began: time.Now(),
 	}
 	h.data, h.rejects = w.hot.take(h.from, h.to)
@@ -275,7 +281,7 @@ func (w *worker) cut() error {
 		release: func() { h.release(); w.draining.Add(-bytes) },
 		then:    w.committed,
 	})
-	w.cutFrom, w.rangeRows, w.rangeRejects, w.rangeBytes = w.next, 0, 0, 0
+	w.cutFrom, w.rangeRows, w.rangeRejects, w.rangeUnparseable, w.rangeBytes = w.next, 0, 0, 0, 0
 	w.rangeFirst, w.rangeBegan = 0, time.Time{}
 	clear(w.rangeBuckets)
 	return nil

@@ -43,6 +43,7 @@ type handoff struct {
 	from, to      int64
 	data, rejects []segment.HotBatch
 	rows, refused int64
+	unparseable   int64 // of refused
 	lost          int64
 	leaderEpoch   int32
 	clock         int64
@@ -82,7 +83,8 @@ func (w *worker) commit(ctx context.Context, h *handoff, now standing) (standing
 	}
 	c := segment.Counters{
 		Stored: result.Stored, Duplicates: result.Duplicates, Rejected: result.Rejected, Keyless: result.Keyless,
-		Lost: h.lost, Skipped: h.to - h.from - h.rows - h.refused - h.lost,
+		Unparseable: h.unparseable,
+		Lost:        h.lost, Skipped: h.to - h.from - h.rows - h.refused - h.lost,
 	}
 	if c.Stored+c.Duplicates != h.rows || c.Rejected != h.refused || c.Skipped < 0 {
 		return now, fmt.Errorf("hand off %s offsets %d to %d: %w: %d rows and %d rejects were read, %+v were written",

@@ -57,22 +57,24 @@ type loopState struct {
 	standing     standing
 
 	// The position: everything below next has been read.
-	next          int64
-	leaderEpoch   int32
-	clock         int64
-	catchUp       int64
-	stableEnd     int64
-	rejectedTotal int64 // of this generation, up to next
-	halted        *Halt
+	next             int64
+	leaderEpoch      int32
+	clock            int64
+	catchUp          int64
+	stableEnd        int64
+	rejectedTotal    int64 // of this generation, up to next
+	unparseableTotal int64 // of those: what could not be read
+	halted           *Halt
 
 	// Since the last cut:
-	cutFrom      int64
-	rangeRows    int64
-	rangeRejects int64
-	rangeBytes   int64
-	rangeBuckets map[int64]int64 // rows by bucket start
-	rangeFirst   int64           // Kafka timestamp of the first record
-	rangeBegan   time.Time       // zero: nothing has been read
+	cutFrom          int64
+	rangeRows        int64
+	rangeRejects     int64
+	rangeUnparseable int64
+	rangeBytes       int64
+	rangeBuckets     map[int64]int64 // rows by bucket start
+	rangeFirst       int64           // Kafka timestamp of the first record
+	rangeBegan       time.Time       // zero: nothing has been read
 
 	unpublished   bool
 	publishAt     time.Time

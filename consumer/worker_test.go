@@ -194,16 +194,17 @@ func TestRejectsAreKept(t *testing.T) {
 func TestMaxParseExceptionsHalts(t *testing.T) {
 	r := newRig(t, nil)
 	r.createTopic(1)
-	r.produce("bad", event("a", 1, baseMillis), "bad", event("b", 2, baseMillis))
+	old := event("c", 3, -1) // rejected for its time: it can be read, and does not count
+	r.produce("bad", old, old, event("a", 1, baseMillis), "bad", event("b", 2, baseMillis))
 	r.start(r.submit(specText("", "", ", maxParseExceptions: 1")))
-	s := r.waitFor("a halt", func(s PartitionStatus) bool { return s.State == StateHalted && s.Committed == 2 })
-	if s.Halt.Reason != HaltParseErrors || s.Position != 2 {
+	s := r.waitFor("a halt", func(s PartitionStatus) bool { return s.State == StateHalted && s.Committed == 4 })
+	if s.Halt.Reason != HaltParseErrors || s.Position != 4 || s.Counters.Rejected != 3 || s.Counters.Unparseable != 1 {
 		t.Errorf("status %+v", s)
 	}
 	r.must(r.manager.Update(t.Context(), r.submit(specText("", "", ", maxParseExceptions: 5")), testKey))
-	r.handoff(4)
+	r.handoff(6)
 	r.waitFor("the new version", func(s PartitionStatus) bool { return s.Facts.SpecVersion == 2 })
-	if c := r.committed(); c.rows != 2 || c.rejects != 2 || c.offset.Facts.SpecVersion != 2 {
+	if c := r.committed(); c.rows != 2 || c.rejects != 4 || c.offset.Counters.Unparseable != 2 || c.offset.Facts.SpecVersion != 2 {
 		t.Errorf("committed %+v", c)
 	}
 }

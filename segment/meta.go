@@ -76,6 +76,8 @@ type Counters struct {
 	Skipped    int64 `json:"skipped"` // control records, aborted transactions, holes, rows that the spec filters out
 	Lost       int64 `json:"lost"`    // gaps that a person or a policy accepted
 	Keyless    int64 `json:"keyless"` // of Stored: records without a dedup key, where the spec asks for dedup
+	// Unparseable, of Rejected: records that could not be read. The others were refused for their time.
+	Unparseable int64 `json:"unparseable"`
 }
 
 // Sum is the number of offsets that the counters account for.
@@ -88,5 +90,6 @@ func (c Counters) Add(o Counters) Counters {
 	return Counters{
 		Stored: c.Stored + o.Stored, Duplicates: c.Duplicates + o.Duplicates, Rejected: c.Rejected + o.Rejected,
 		Skipped: c.Skipped + o.Skipped, Lost: c.Lost + o.Lost, Keyless: c.Keyless + o.Keyless,
+		Unparseable: c.Unparseable + o.Unparseable,
 	}
 }

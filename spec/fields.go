@@ -211,7 +211,7 @@ func tuningConfigFields() []Field {
 		{"maxBytesInMemory", KindWhole, Used, "0", "hot bytes of one partition at which it hands off; 0 or −1: no limit " +
 			"but the process's"},
 		{"intermediateHandoffPeriod", KindPeriod, Used, "P2147483647D", "as taskDuration; the shorter one counts"},
-		{"maxParseExceptions", KindWhole, Used, "-1", "more rejected records than this halt the partition; −1: no limit"},
+		{"maxParseExceptions", KindWhole, Used, "-1", "more records than this that cannot be read halt the partition; −1: no limit"},
 		{"reportParseExceptions", KindBool, Used, "false", "true: the first rejected record halts the partition"},
 		{"resetOffsetAutomatically", KindBool, Used, "false", "true: offsets that the broker no longer has are recorded " +
 			"as lost and reading goes on; false: the partition halts"},

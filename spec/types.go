@@ -109,6 +109,6 @@ type TuningConfig struct {
 	MaxRowsInMemory           int64 // hot rows of one partition: hands off early
 	MaxBytesInMemory          int64 // hot bytes of one partition: hands off early
 	IntermediateHandoffMillis int64 // oldest hot row's age
-	MaxParseExceptions        int64 // −1: unlimited; more rejects than that halt the partition
+	MaxParseExceptions        int64 // −1: unlimited; more records than that which cannot be read halt the partition
 	ResetOffsetAutomatically  bool
 }
