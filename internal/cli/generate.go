@@ -48,9 +48,14 @@ skewed like real traffic, and write them to a topic, or to a file as one JSON re
 	cmd.Flags().StringVar(&f.start, "start", "2026-01-01T00:00:00Z", "time of the first event, or now (which makes other events each time)")
 	cmd.Flags().StringVar(&f.topic, "topic", "events", "topic to write to")
 	cmd.Flags().StringVar(&f.out, "out", "", "file to write to instead of a topic, or - for standard output")
-	cmd.MarkFlagsMutuallyExclusive("topic", "out")
-	cmd.MarkFlagsMutuallyExclusive("rate", "out")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runGenerate(cmd.Context(), env, f, brokers()) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		for _, name := range []string{"topic", "rate"} {
+			if f.out != "" && cmd.Flags().Changed(name) {
+				return Usagef("--out writes to a file, so --%s has no meaning: give one of them", name)
+			}
+		}
+		return runGenerate(cmd.Context(), env, f, brokers())
+	}
 	return cmd
 }
 
