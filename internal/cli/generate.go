@@ -51,7 +51,7 @@ skewed like real traffic, and write them to a topic, or to a file as one JSON re
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		for _, name := range []string{"topic", "rate"} {
 			if f.out != "" && cmd.Flags().Changed(name) {
-				return Usagef("--out writes to a file, so --%s has no meaning: give one of them", name)
+				return usagef("--out writes to a file, so --%s has no meaning: give one of them", name)
 			}
 		}
 		return runGenerate(cmd.Context(), env, f, brokers())
