@@ -35,7 +35,6 @@ type batch struct {
 	doubles []cached[float64]
 	tri     [][]uint8 // scratch of predicates
 	triUsed int
-	scratch []byte
 }
 
 // cached is a column that has been converted; entries beyond use keep their memory for the next run.

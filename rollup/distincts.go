@@ -22,6 +22,8 @@ type distincts struct {
 	held   int64
 	small  *hyperloglog.Sketch // scratch: gives few hashes their stored form
 	buf    []byte
+	// members are the columns of the run at hand.
+	members []member
 }
 
 func newDistincts(_ *States, c *compiled) aggregate {
@@ -88,60 +90,65 @@ func (a *distincts) addField(b *batch, field string, typ segment.ColumnType, gro
 	return nil
 }
 
+// member is one field of a tuple, in the one form that its type has.
+type member struct {
+	text   *array.String
+	double *cached[float64]
+	long   *cached[int64]
+}
+
 // addTuples hashes the row's values, each as 0 for null, or 1, its length (4 bytes, little-endian) and its bytes.
 func (a *distincts) addTuples(b *batch, groups []uint32) error {
+	a.members = a.members[:0]
+	for f, field := range a.fields {
+		m, err := b.member(field, a.types[f])
+		if err != nil {
+			return err
+		}
+		a.members = append(a.members, m)
+	}
 	for i, g := range groups {
 		if g == Skip {
 			continue
 		}
-		b.scratch = b.scratch[:0]
-		for f, field := range a.fields {
-			if err := b.appendMember(field, a.types[f], i); err != nil {
-				return err
-			}
+		a.buf = a.buf[:0]
+		for k := range a.members {
+			a.buf = a.members[k].append(a.buf, b.from, i)
 		}
-		a.add(g, HashText(b.scratch))
+		a.add(g, HashText(a.buf))
 	}
 	return nil
 }
 
-func (b *batch) appendMember(field string, typ segment.ColumnType, i int) error {
-	var number uint64
-	var good bool
+func (b *batch) member(field string, typ segment.ColumnType) (m member, err error) {
 	switch typ {
 	case segment.TypeString, segment.TypeJSON:
-		col, err := b.text(field)
-		if err != nil {
-			return err
-		}
-		if col == nil || col.IsNull(b.from+i) {
-			b.scratch = append(b.scratch, 0)
-			return nil
-		}
-		text := col.Value(b.from + i)
-		b.scratch = binary.LittleEndian.AppendUint32(append(b.scratch, 1), uint32(len(text)))
-		b.scratch = append(b.scratch, text...)
-		return nil
+		m.text, err = b.text(field)
 	case segment.TypeDouble, segment.TypeFloat:
-		c, err := b.double(field)
-		if err != nil {
-			return err
-		}
-		number, good = numberBits(c.values[i]+0), c.at(i) == valueGood
+		m.double, err = b.double(field)
 	default:
-		c, err := b.long(field)
-		if err != nil {
-			return err
-		}
-		number, good = uint64(c.values[i]), c.at(i) == valueGood
+		m.long, err = b.long(field)
 	}
-	if !good {
-		b.scratch = append(b.scratch, 0)
-		return nil
+	return m, err
+}
+
+// append appends row i of the run that begins at from.
+func (m *member) append(dst []byte, from, i int) []byte {
+	var number uint64
+	switch {
+	case m.text != nil && m.text.IsValid(from+i):
+		text := m.text.Value(from + i)
+		dst = binary.LittleEndian.AppendUint32(append(dst, 1), uint32(len(text)))
+		return append(dst, text...)
+	case m.double != nil && m.double.at(i) == valueGood:
+		number = numberBits(m.double.values[i] + 0)
+	case m.long != nil && m.long.at(i) == valueGood:
+		number = uint64(m.long.values[i])
+	default:
+		return append(dst, 0)
 	}
-	b.scratch = binary.LittleEndian.AppendUint32(append(b.scratch, 1), 8)
-	b.scratch = binary.LittleEndian.AppendUint64(b.scratch, number)
-	return nil
+	dst = binary.LittleEndian.AppendUint32(append(dst, 1), 8)
+	return binary.LittleEndian.AppendUint64(dst, number)
 }
 
 func (a *distincts) addStates(columns []arrow.Array, from int, groups []uint32) error {

@@ -89,16 +89,13 @@ func (a *extreme[T]) columns(mem memory.Allocator, order []uint32) ([]arrow.Arra
 }
 
 func (a *extreme[T]) final(mem memory.Allocator, order []uint32) (arrow.Array, error) {
-	switch values := any(a.values).(type) {
-	case []int64:
-		return fill(array.NewInt64Builder(mem), order, a.seen, func(g uint32) int64 { return values[g] }), nil
-	case []float64:
-		if a.isFloat {
-			return fill(array.NewFloat32Builder(mem), order, a.seen, func(g uint32) float32 { return float32(values[g]) }), nil
-		}
-		return fill(array.NewFloat64Builder(mem), order, a.seen, func(g uint32) float64 { return values[g] }), nil
+	if longs, ok := any(a.values).([]int64); ok {
+		return fill(array.NewInt64Builder(mem), order, a.seen, func(g uint32) int64 { return longs[g] }), nil
 	}
-	return nil, nil
+	if a.isFloat {
+		return fill(array.NewFloat32Builder(mem), order, a.seen, func(g uint32) float32 { return float32(a.values[g]) }), nil
+	}
+	return fill(array.NewFloat64Builder(mem), order, a.seen, func(g uint32) float64 { return float64(a.values[g]) }), nil
 }
 
 func (a *extreme[T]) bytes() int64 { return int64(cap(a.values))*8 + int64(cap(a.seen)) }
