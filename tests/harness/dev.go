@@ -21,6 +21,9 @@ import (
 // startBudget is how long a start may take, from the process's begin to healthy.
 const startBudget = 30 * time.Second
 
+// raceVariable names the environment variable that asks for a binary with the race detector.
+const raceVariable = "DRUMLIN_TEST_RACE"
+
 // Dev is one `drumlin dev` with its own directory and ports, which stay the same over restarts.
 type Dev struct {
 	HTTP    string // host:port
@@ -34,14 +37,19 @@ type Dev struct {
 	exited chan error
 }
 
-// Binary builds cmd/drumlin into a directory of this run and returns its path. Call it from TestMain.
+// Binary builds cmd/drumlin into a directory of this run and returns its path. Call it from TestMain. With
+// DRUMLIN_TEST_RACE set it is built with the race detector, and a race ends the process that has it.
 func Binary() (path string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "drumlin-bin-")
 	if err != nil {
 		return "", nil, err
 	}
 	path = filepath.Join(dir, "drumlin")
-	build := exec.Command("go", "build", "-o", path, "drumlin/cmd/drumlin")
+	args := []string{"build", "-o", path}
+	if os.Getenv(raceVariable) != "" {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "drumlin/cmd/drumlin")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
@@ -78,6 +86,7 @@ func (d *Dev) Launch(t testing.TB) {
 	args := append([]string{"dev", "--data-dir", d.DataDir, "--http", d.HTTP, "--kafka", d.Kafka}, d.Args...)
 	d.cmd = exec.Command(d.binary, args...)
 	d.cmd.Dir = testkit.RepoRoot(t)
+	d.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
