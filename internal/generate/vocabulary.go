@@ -47,7 +47,7 @@ var trackEvents = [...]trackEvent{
 
 type device struct {
 	mobile                   bool
-	library, version         string
+	sdk, version             string
 	userAgent, os, osVersion string
 	kind, maker, model       string
 }

@@ -78,7 +78,7 @@ func (w *world) open(s *session, rng *rand.PCG) {
 	s.mobile = d.mobile
 	l := locales[trait(5, len(locales))]
 	b := append(s.context[:0], `"library":{"name":"`...)
-	b = append(append(b, d.library...), `","version":"`...)
+	b = append(append(b, d.sdk...), `","version":"`...)
 	b = append(append(b, d.version...), `"},"ip":"`...)
 	b = appendIP(b, mix(w.seed, user, 6))
 	b = append(append(b, `","userAgent":"`...), d.userAgent...)

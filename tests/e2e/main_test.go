@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -11,14 +10,4 @@ import (
 // binary is the built drumlin; TestMain sets it once, before any test.
 var binary string
 
-func TestMain(m *testing.M) {
-	path, remove, err := harness.Binary()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = path
-	code := m.Run()
-	remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &binary)) }

@@ -37,9 +37,21 @@ type Dev struct {
 	exited chan error
 }
 
-// Binary builds cmd/drumlin into a directory of this run and returns its path. Call it from TestMain. With
-// DRUMLIN_TEST_RACE set it is built with the race detector, and a race ends the process that has it.
-func Binary() (path string, remove func(), err error) {
+// Main builds the binary, sets its path and runs the tests of a package. It returns the exit code for os.Exit.
+func Main(m *testing.M, binary *string) int {
+	path, remove, err := buildBinary()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer remove()
+	*binary = path
+	return m.Run()
+}
+
+// buildBinary builds cmd/drumlin into a directory of this run and returns its path. With DRUMLIN_TEST_RACE set it is built
+// with the race detector, and a race ends the process that has it.
+func buildBinary() (path string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "drumlin-bin-")
 	if err != nil {
 		return "", nil, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,17 +19,7 @@ import (
 // binary is the built drumlin; TestMain sets it once, before any test.
 var binary string
 
-func TestMain(m *testing.M) {
-	path, remove, err := harness.Binary()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = path
-	code := m.Run()
-	remove()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &binary)) }
 
 const (
 	commandBudget = 2 * time.Minute  // for one command
