@@ -58,6 +58,17 @@ func BenchmarkAddRows(b *testing.B) {
 		}
 		perRow(b)
 	})
+	b.Run("beside: compensated sum", func(b *testing.B) { // not exact, so that trees would tell
+		sums := make([][2]float64, 1000)
+		price := rec.Column(rec.Schema().FieldIndices("price")[0]).(*array.Float64).Float64Values()
+		for b.Loop() {
+			for i, g := range groups {
+				sum, e := twoSum(sums[g][0], price[i])
+				sums[g][0], sums[g][1] = sum, sums[g][1]+e
+			}
+		}
+		perRow(b)
+	})
 	for _, bench := range benchMetrics {
 		b.Run(bench.name, func(b *testing.B) {
 			s := testPlan(b, "["+bench.metric+"]").NewStates()
