@@ -17,6 +17,8 @@ const (
 	// Header bytes of a stored sketch.
 	sketchVersion     = 2
 	sketchHeaderBytes = 8
+	// A stored sketch longer than this leaves a buffer behind that is worth letting go.
+	compactBytes = 1024
 )
 
 // Distinct is a HyperLogLog sketch of distinct values. The zero value is empty and ready. Its stored form is the sketch
@@ -80,7 +82,21 @@ func (d *Distinct) Merge(state []byte) error {
 		d.sketch = other
 		return nil
 	}
-	return d.promote().Merge(other)
+	return d.mergeSketch(other, state[3] == 1 && len(state) > compactBytes)
+}
+
+// mergeSketch merges, and lets go of the library's unsorted buffer where it has become large: it never shrinks, and would
+// hold several times what the registers take.
+func (d *Distinct) mergeSketch(other *hyperloglog.Sketch, compact bool) error {
+	s := d.promote()
+	if err := s.Merge(other); err != nil {
+		return err
+	}
+	if compact {
+		s.Estimate() // empties the buffer
+		d.sketch = s.Clone()
+	}
+	return nil
 }
 
 // MergeFrom adds the values of another sketch, which stays as it was.
@@ -91,7 +107,7 @@ func (d *Distinct) MergeFrom(other *Distinct) error {
 	if other.sketch == nil {
 		return nil
 	}
-	return d.promote().Merge(other.sketch)
+	return d.mergeSketch(other.sketch, true)
 }
 
 // Empty says whether no value was added. An empty sketch has no stored form.
@@ -162,5 +178,8 @@ func MergeDistinct(states ...[]byte) ([]byte, error) {
 	return d.AppendState(nil)
 }
 
-// sketchBytes is a guess at the memory of a promoted sketch: its registers, or what comes before them.
-const sketchBytes = 1<<distinctPrecision + 1<<11
+// Guesses at the memory of a sketch: of its registers and what comes before them, and of one with few values.
+const (
+	sketchBytes = 1<<distinctPrecision + 1<<11
+	sparseBytes = 128
+)

@@ -19,7 +19,8 @@ type distincts struct {
 	types  []segment.ColumnType
 	byRow  bool
 	states []Distinct
-	held   int64
+	sizes  []uint32            // guesses at the memory of sketches, by group
+	held   int64               // the sum of sizes, and the plain hashes
 	small  *hyperloglog.Sketch // scratch: gives few hashes their stored form
 	buf    []byte
 	// members are the columns of the run at hand.
@@ -30,14 +31,23 @@ func newDistincts(_ *States, c *compiled) aggregate {
 	return &distincts{fields: c.Fields, types: c.inputs, byRow: c.ByRow}
 }
 
-func (a *distincts) grow(groups int) { a.states = grown(a.states, groups) }
+func (a *distincts) grow(groups int) {
+	a.states, a.sizes = grown(a.states, groups), grown(a.sizes, groups)
+}
+
+// enlarge notes that a group's sketch has grown by about n bytes. A sketch is never larger than its registers.
+func (a *distincts) enlarge(g uint32, n int) {
+	size := uint32(min(int(a.sizes[g])+n, sketchBytes))
+	a.held += int64(size - a.sizes[g])
+	a.sizes[g] = size
+}
 
 func (a *distincts) add(g uint32, hash uint64) {
 	d := &a.states[g]
 	before, promoted := cap(d.few), d.sketch != nil
 	d.Add(hash)
 	if d.sketch != nil && !promoted {
-		a.held += sketchBytes
+		a.enlarge(g, sketchBytes)
 	}
 	a.held += int64(cap(d.few)-before) * 8
 }
@@ -157,13 +167,12 @@ func (a *distincts) addStates(columns []arrow.Array, from int, groups []uint32) 
 		if g == Skip || sketches.IsNull(from+i) {
 			continue
 		}
-		promoted := a.states[g].sketch != nil
+		few := cap(a.states[g].few)
 		if err := a.states[g].Merge(sketches.Value(from + i)); err != nil {
 			return fmt.Errorf("row %d: %w", from+i, err)
 		}
-		if !promoted {
-			a.held += sketchBytes
-		}
+		a.held += int64(cap(a.states[g].few)-few) * 8
+		a.enlarge(g, sparseBytes+2*sketches.ValueLen(from+i))
 	}
 	return nil
 }
@@ -216,4 +225,4 @@ func (a *distincts) final(mem memory.Allocator, order []uint32) (arrow.Array, er
 	return out.NewArray(), nil
 }
 
-func (a *distincts) bytes() int64 { return int64(cap(a.states))*32 + a.held }
+func (a *distincts) bytes() int64 { return int64(cap(a.states))*36 + a.held }

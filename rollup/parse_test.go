@@ -75,7 +75,7 @@ func TestFilters(t *testing.T) {
 	rows := []testRow{
 		{event: ref("a"), user: ref("5"), n: ref(int64(5)), price: ref(2.5)},
 		{event: ref("b"), user: ref("10"), n: ref(int64(10)), price: ref(10.0)},
-		{event: ref(""), user: ref("x"), n: ref(int64(-3)), price: ref(-0.0)},
+		{event: ref(""), user: ref("x"), n: ref(int64(-3)), price: ref(0.0)},
 		{},
 		{event: ref("é"), user: ref("2.5"), n: ref(int64(9007199254740993))},
 	}
