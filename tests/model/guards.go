@@ -62,6 +62,7 @@ const (
 	RebuildNotFromR             Guard = "rebuild not from R"               // rebuilt heads absorb an old revision
 	RecordEveryPut              Guard = "record beside every put"          // only commits are recorded
 	NewestRecordKept            Guard = "newest record kept"               // collection takes it
+	HighestRecordWins           Guard = "highest record wins"              // of the records of one start the lowest is taken
 	RangesNameCommits           Guard = "absorbed ranges name commits"     // a rebuild takes an orphan for a commit
 	GenerationEnds              Guard = "ends of generations are recorded" // a rebuild adopts past the end of a closed one
 )

@@ -51,14 +51,15 @@ func needed() []caught {
 		{DroppedHides, "swarm", 1, 80},
 		{DropWholeGroup, "swarm", 1, 150},
 		{RetentionByHead, "swarm", 1, 60},
-		{CommitInRejectsBucket, "orphans", 1, 1000},
+		{CommitInRejectsBucket, "orphans", 170, 800},
 		{MarkerBeforeCollection, "orphans", 1, 200},
 		{RebuildMarkedOnly, "losses", 1, 150},
 		{RebuildNotFromR, "losses", 1, 50},
 		{RecordEveryPut, "losses", 1, 20},
 		{NewestRecordKept, "losses", 1, 40},
-		{RangesNameCommits, "orphans", 1, 1500},
-		{GenerationEnds, "resets", 1, 1500},
+		{HighestRecordWins, "losses", 1, 40},
+		{RangesNameCommits, "orphans", 400, 1500},
+		{GenerationEnds, "resets", 340, 1200},
 	}
 }
 
@@ -73,6 +74,6 @@ func allGuards() []Guard {
 		DedupBeforeAggregate, FoldWithSidecar, RefoldChecksSidecar, FilteredIdsKept, CountBySum, TailFollowsPlan,
 		PlanNarrows, SidecarNeedsAcknowledgement, AcknowledgedBeforeRead, IdleAcknowledge, DroppedHides,
 		DropWholeGroup, RetentionByHead, CommitInRejectsBucket, MarkerBeforeCollection, RebuildMarkedOnly,
-		RebuildNotFromR, RecordEveryPut, NewestRecordKept, RangesNameCommits, GenerationEnds,
+		RebuildNotFromR, RecordEveryPut, NewestRecordKept, HighestRecordWins, RangesNameCommits, GenerationEnds,
 	}
 }

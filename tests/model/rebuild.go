@@ -123,6 +123,8 @@ func (s *sim) rebuildPartition(part int, listed listedBy) {
 		}
 		if chosen[at] == nil {
 			order = append(order, at)
+		} else if !s.on(HighestRecordWins) {
+			continue
 		}
 		chosen[at] = o
 		if name := listed.startsAt(commitKey{part, at.gen, at.from}); name != "" && s.on(RangesNameCommits) {
