@@ -13,6 +13,7 @@ type Collection struct {
 	Referenced  map[string]struct{}
 	LiveEpochs  map[int64]struct{}
 	OldestPin   int64 // 0: nothing is pinned
+	NewestPin   int64 // the same as OldestPin where there is one pin
 }
 
 // Retired says since when an object is out of the view, as markers tell.
@@ -59,6 +60,7 @@ func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
 		if out.OldestPin == 0 || p.Revision < out.OldestPin {
 			out.OldestPin = p.Revision
 		}
+		out.NewestPin = max(out.NewestPin, p.Revision)
 	}
 	return out, nil
 }
@@ -94,7 +96,7 @@ func (g *Collection) MayDelete(object string, retired *Retired, nowMillis, grace
 		return true, ""
 	case live:
 		return false, "its epoch is alive"
-	case g.OldestPin != 0 && epoch < g.OldestPin:
+	case epoch < g.NewestPin: // when it was replaced is not known: any pin after its epoch may show it
 		return false, "a pinned revision may still show it"
 	}
 	return true, ""
