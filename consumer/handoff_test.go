@@ -19,17 +19,52 @@ import (
 	"drumlin/internal/testkit"
 )
 
-// The Wikipedia edits of one day in hour chunks of at most 1,000 rows are 51 segments: every handoff is cut exactly
-// where a segment is full.
-func TestRowLimitCutsExactly(t *testing.T) {
-	lines := wikiticker(t)
-	r := newRig(t, nil)
+// The Wikipedia edits of one day in hour chunks of at most 1,000 rows are 51 segments: where every handoff is cut exactly
+// where a segment is full, and where one handoff splits all of them.
+func TestRowLimitMakesTheSameSegmentsHoweverItIsHandedOff(t *testing.T) {
+	t.Run("by the row limit", func(t *testing.T) {
+		b := &limitedBuilder{}
+		r := newRig(t, func(o *Options) { b.Builder, o.Builder = o.Builder, b })
+		r.handOffWikiticker("{type: kafka, maxRowsPerSegment: 1000}")
+		if n := b.handoffs.Load(); n < 20 {
+			t.Errorf("%d handoffs: the limit did not cut", n)
+		}
+	})
+	t.Run("by one handoff", func(t *testing.T) {
+		b := &limitedBuilder{maxRowsPerSegment: 1000} // the worker, without the limit, does not cut
+		r := newRig(t, func(o *Options) { b.Builder, o.Builder = o.Builder, b })
+		r.handOffWikiticker("{type: kafka}")
+		if n := b.handoffs.Load(); n != 1 {
+			t.Errorf("%d handoffs, want one", n)
+		}
+	})
+}
+
+// limitedBuilder counts handoffs, and sets their row limit where it has one.
+type limitedBuilder struct {
+	Builder
+	maxRowsPerSegment int64
+	handoffs          atomic.Int64
+}
+
+func (b *limitedBuilder) Build(ctx context.Context, r indexer.Request) (*indexer.Result, error) {
+	b.handoffs.Add(1)
+	if b.maxRowsPerSegment > 0 {
+		r.MaxRowsPerSegment = b.maxRowsPerSegment
+	}
+	return b.Builder.Build(ctx, r)
+}
+
+// handOffWikiticker reads and hands off all of the data, and checks the commits.
+func (r *rig) handOffWikiticker(tuning string) {
+	r.t.Helper()
+	lines := wikiticker(r.t)
 	r.createTopic(1)
 	var records []*kgo.Record
 	for i, line := range lines {
 		records = append(records, &kgo.Record{Topic: "t", Value: line, Timestamp: time.UnixMilli(baseMillis + int64(i))})
 	}
-	r.must(r.client.ProduceSync(t.Context(), records...).FirstErr())
+	r.must(r.client.ProduceSync(r.t.Context(), records...).FirstErr())
 	r.start(r.submit(`
 type: kafka
 spec:
@@ -37,12 +72,11 @@ spec:
     dimensionsSpec: {dimensions: [channel, page, user, {name: added, type: long}, {name: deleted, type: long}]},
     granularitySpec: {segmentGranularity: hour, queryGranularity: none, rollup: false}}
   ioConfig: {topic: t, inputFormat: {type: json}, useEarliestOffset: true}
-  tuningConfig: {type: kafka, maxRowsPerSegment: 1000}
-`))
+  tuningConfig: ` + tuning + "\n"))
 	r.handoff(int64(len(lines)))
 	c := r.committed()
 	if c.rows != 39244 || c.segments != 51 || c.rejects != 0 || c.offset.Counters.Stored != 39244 {
-		t.Errorf("%d rows in %d segments, %+v", c.rows, c.segments, c.offset)
+		r.t.Errorf("%d rows in %d segments, %+v", c.rows, c.segments, c.offset)
 	}
 }
 
