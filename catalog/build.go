@@ -157,6 +157,10 @@ func (d *datasourceState) bucketView(members []segment.Bucket) (*BucketView, err
 		}
 	}
 	absorbed := int64(0)
+	b.PlanSpec = d.constant.Plan
+	if first != nil && first.manifest.Plan != 0 {
+		b.PlanSpec = first.manifest.PlanSpec
+	}
 	if first != nil {
 		b.Head, b.HeadRevision, absorbed = first.head, first.mod, first.head.Absorbed
 		b.absorbed = first.manifest

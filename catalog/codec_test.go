@@ -196,12 +196,12 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestJoinRanges(t *testing.T) {
+func TestSortRanges(t *testing.T) {
 	r := func(p int32, from, to int64) AbsorbedRange {
 		return AbsorbedRange{Supervisor: "s", OffsetRange: segment.OffsetRange{Topic: "t", Partition: p, From: from, To: to}}
 	}
-	got := joinRanges([]AbsorbedRange{r(1, 5, 9), r(0, 3, 4), r(1, 0, 5), r(1, 10, 12), r(1, 11, 12)})
-	if want := []AbsorbedRange{r(0, 3, 4), r(1, 0, 9), r(1, 10, 12)}; !reflect.DeepEqual(got, want) {
+	got := sortRanges([]AbsorbedRange{r(1, 5, 9), r(0, 3, 4), r(1, 0, 5), r(1, 5, 9), r(1, 10, 12)})
+	if want := []AbsorbedRange{r(0, 3, 4), r(1, 0, 5), r(1, 5, 9), r(1, 10, 12)}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

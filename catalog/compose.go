@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,12 +19,15 @@ type SwapRequest struct {
 	Buckets    []segment.Bucket // ascending and adjacent; empty ones too
 	State      HeadState
 	Plan       int64
-	Consumed   []string       // objects of Base that the new ones replace: segments, deletion vectors, sidecars
-	Settled    []segment.Meta // new; free of copies among themselves and with the settled segments that stay
-	Adopted    []TailSegment  // new, but not compared with the settled ones
-	Rejects    []segment.Meta // new
-	Deletions  []Deletion     // new, each in the place of the one that its segment had
-	Sidecars   []Sidecar      // new
+	PlanSpec   json.RawMessage // of the plan; nil where Plan is 0
+	Consumed   []string        // objects of Base that the new ones replace: segments, deletion vectors, sidecars
+	Settled    []segment.Meta  // new; free of copies among themselves and with the settled segments that stay
+	Adopted    []TailSegment   // new, but not compared with the settled ones
+	Rejects    []segment.Meta  // new
+	Deletions  []Deletion      // new, each in the place of the one that its segment had
+	Sidecars   []Sidecar       // new
+	// Duplicates and Filtered are the records that the work removed, for the totals.
+	Duplicates, Filtered int64
 }
 
 // ErrCannotRebase: the inputs of the swap have changed: do the work again on a new view.
@@ -41,6 +45,7 @@ type base struct {
 	deletions []Deletion
 	sidecars  []Sidecar
 	ranges    []AbsorbedRange
+	totals    Totals
 }
 
 // baseOf collects what the view shows of the buckets. A group of buckets is in it whole, or not at all.
@@ -85,15 +90,31 @@ func (b *base) add(v *BucketView) {
 		b.sequence, b.absorbed = max(b.sequence, v.Head.Sequence), max(b.absorbed, v.Head.Absorbed)
 	}
 	if v.absorbed != nil {
-		b.ranges = append(b.ranges, v.absorbed.Absorbed...)
+		b.ranges, b.totals = append(b.ranges, v.absorbed.Absorbed...), b.totals.Add(v.absorbed.Totals)
 	}
 	for _, ref := range v.Commits {
-		b.ranges = append(b.ranges, AbsorbedRange{Supervisor: ref.Commit.Supervisor, OffsetRange: ref.Commit.Range})
+		b.ranges = append(b.ranges, AbsorbedRange{
+			Supervisor: ref.Commit.Supervisor, OffsetRange: ref.Commit.Range, UUID: ref.Commit.UUID,
+		})
+		b.addTotals(v.Bucket, ref.Commit)
 	}
 	b.settled, b.tail, b.rejects = append(b.settled, v.Settled...), append(b.tail, v.Tail...), append(b.rejects, v.Rejects...)
 	if v.Manifest != nil {
 		b.deletions = append(b.deletions, v.Manifest.Deletions...)
 		b.sidecars = append(b.sidecars, v.Manifest.Sidecars...)
+	}
+}
+
+// addTotals counts the commit's data segments that belong to the bucket.
+func (b *base) addTotals(bucket segment.Bucket, c *Commit) {
+	for i := range c.Segments {
+		m := &c.Segments[i]
+		if m.Kind != segment.KindData || m.Bucket.StartMillis < bucket.StartMillis || m.Bucket.EndMillis > bucket.EndMillis {
+			continue
+		}
+		b.totals.AbsorbedSegments++
+		b.totals.AbsorbedRows += m.InputRows()
+		b.totals.AbsorbedBytes += m.Bytes
 	}
 }
 
@@ -169,7 +190,8 @@ func (r *SwapRequest) compose(b *base, incarnation string) (*Manifest, error) {
 	}
 	m := &Manifest{
 		Datasource: r.Datasource, Incarnation: incarnation, Epoch: r.Claim.Epoch, Sequence: b.sequence + 1,
-		Buckets: r.Buckets, Plan: r.Plan, State: r.State, Absorbed: joinRanges(b.ranges),
+		Buckets: r.Buckets, Plan: r.Plan, PlanSpec: r.PlanSpec, State: r.State, Absorbed: sortRanges(b.ranges),
+		Totals: b.totals.Add(r.totals()),
 	}
 	if r.State == HeadDropped {
 		return m, checkManifest(m)
@@ -187,6 +209,21 @@ func (r *SwapRequest) compose(b *base, incarnation string) (*Manifest, error) {
 		return kept(d.Object) && kept(d.Segment) && !renewed[d.Segment]
 	}), r.Deletions...)
 	return m, checkManifest(m)
+}
+
+// totals are what the request itself adds.
+func (r *SwapRequest) totals() Totals {
+	t := Totals{Duplicates: r.Duplicates, Filtered: r.Filtered}
+	for i := range r.Settled {
+		t.WrittenSegments, t.WrittenBytes = t.WrittenSegments+1, t.WrittenBytes+r.Settled[i].Bytes
+	}
+	for i := range r.Adopted {
+		t.WrittenSegments, t.WrittenBytes = t.WrittenSegments+1, t.WrittenBytes+r.Adopted[i].Bytes
+	}
+	for _, s := range r.Sidecars {
+		t.WrittenBytes += s.Bytes
+	}
+	return t
 }
 
 func filter[T any](in []T, keep func(T) bool) []T {

@@ -15,6 +15,9 @@ func checkManifest(m *Manifest) error {
 	if len(m.Buckets) == 0 {
 		return corruptf("it has no bucket")
 	}
+	if (m.Plan != 0) != (len(m.PlanSpec) > 0) {
+		return corruptf("plan %d stands with a definition of %d bytes", m.Plan, len(m.PlanSpec))
+	}
 	for i, b := range m.Buckets {
 		if err := checkBucket("manifest", b); err != nil {
 			return err
@@ -77,26 +80,15 @@ func checkManifestSegments(m *Manifest) error {
 	return nil
 }
 
-// joinRanges sorts ranges and joins those that overlap or follow each other without a gap.
-func joinRanges(ranges []AbsorbedRange) []AbsorbedRange {
+// sortRanges sorts absorbed commits by position; one that several buckets of a group have absorbed stands there once.
+func sortRanges(ranges []AbsorbedRange) []AbsorbedRange {
 	sorted := slices.Clone(ranges)
 	slices.SortFunc(sorted, func(a, b AbsorbedRange) int {
 		return cmp.Or(cmp.Compare(a.Supervisor, b.Supervisor), cmp.Compare(a.Topic, b.Topic),
-			cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.From, b.From))
+			cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.From, b.From),
+			cmp.Compare(a.To, b.To), cmp.Compare(a.UUID, b.UUID))
 	})
-	var out []AbsorbedRange
-	for _, r := range sorted {
-		if n := len(out) - 1; n >= 0 && samePartition(out[n], r) && r.From <= out[n].To {
-			out[n].To = max(out[n].To, r.To)
-			continue
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-func samePartition(a, b AbsorbedRange) bool {
-	return a.Supervisor == b.Supervisor && a.Topic == b.Topic && a.Generation == b.Generation && a.Partition == b.Partition
+	return slices.Compact(sorted)
 }
 
 // objects are all objects that the manifest keeps alive.

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"encoding/json"
+
 	"drumlin/segment"
 )
 
@@ -67,7 +69,7 @@ type Head struct {
 	Manifest       string    `json:"manifest"` // object key; a dropped head's manifest lists ranges and no segments
 	ManifestSHA256 string    `json:"manifestSha256"`
 	Absorbed       int64     `json:"absorbed"` // R: commits of the bucket with create_revision ≤ R are in the manifest
-	Plan           int64     `json:"plan"`     // number of the bucket's plan; 0: rows as ingested
+	Plan           int64     `json:"plan"`     // number of the bucket's plan; 0: the datasource's own
 	State          HeadState `json:"state"`
 	Sequence       int64     `json:"sequence"` // 1, 2, …: one more at every swap of this bucket
 }
@@ -81,7 +83,9 @@ type Manifest struct {
 	Sequence    int64            `json:"sequence"`
 	Buckets     []segment.Bucket `json:"buckets"`
 	Plan        int64            `json:"plan"`
-	State       HeadState        `json:"state"`
+	// PlanSpec is the plan itself, the canonical JSON of a rollup.Definition, where Plan is not 0.
+	PlanSpec json.RawMessage `json:"planSpec,omitempty"`
+	State    HeadState       `json:"state"`
 	// Settled segments have been compacted together: no identity occurs twice among them.
 	Settled []segment.Meta `json:"settled"`
 	// Adopted segments have been absorbed as they are: they count as tail, as if they were commits, and keep their unit.
@@ -93,8 +97,30 @@ type Manifest struct {
 	Deletions []Deletion `json:"deletions,omitempty"`
 	// Sidecars are the further objects that the settled segments need, each with its bucket.
 	Sidecars []Sidecar `json:"sidecars,omitempty"`
-	// Absorbed are the offset ranges of every commit that the manifest absorbs, by position.
+	// Absorbed are all commits that the manifest absorbs, by position, each once.
 	Absorbed []AbsorbedRange `json:"absorbed"`
+	// Totals count what has happened to these buckets up to this manifest.
+	Totals Totals `json:"totals"`
+}
+
+// Totals are sums over the life of a bucket, or of a group of buckets.
+type Totals struct {
+	AbsorbedSegments int64 `json:"absorbedSegments"` // data segments of absorbed commits
+	AbsorbedRows     int64 `json:"absorbedRows"`     // records that they stand for
+	AbsorbedBytes    int64 `json:"absorbedBytes"`
+	WrittenSegments  int64 `json:"writtenSegments"` // data segments that compaction wrote
+	WrittenBytes     int64 `json:"writtenBytes"`    // of them, sidecars included
+	Duplicates       int64 `json:"duplicates"`      // records removed as copies of others
+	Filtered         int64 `json:"filtered"`        // records removed by the plan's filter, or marked unused
+}
+
+// Add returns the field-wise sum.
+func (t Totals) Add(o Totals) Totals {
+	return Totals{
+		AbsorbedSegments: t.AbsorbedSegments + o.AbsorbedSegments, AbsorbedRows: t.AbsorbedRows + o.AbsorbedRows,
+		AbsorbedBytes: t.AbsorbedBytes + o.AbsorbedBytes, WrittenSegments: t.WrittenSegments + o.WrittenSegments,
+		WrittenBytes: t.WrittenBytes + o.WrittenBytes, Duplicates: t.Duplicates + o.Duplicates, Filtered: t.Filtered + o.Filtered,
+	}
 }
 
 // Deletion names the object that lists the dead rows of one segment.
@@ -121,10 +147,12 @@ type Floors struct {
 	DedupMillis     int64 `json:"dedup"`
 }
 
-// AbsorbedRange is one absorbed commit, or several that follow each other, as a rebuild needs it.
+// AbsorbedRange is one absorbed commit, as a rebuild needs it. The uuid tells the commit from an orphan that begins at
+// the same offset, which is why ranges are never joined.
 type AbsorbedRange struct {
 	Supervisor string `json:"supervisor"`
 	segment.OffsetRange
+	UUID string `json:"uuid"`
 }
 
 // Datasource is a datasource's constant part, fixed when its first spec is accepted (key datasource/{name}).
@@ -133,6 +161,8 @@ type Datasource struct {
 	SegmentGranularity string `json:"segmentGranularity"` // of its buckets, for ever; as spec.ParseGranularity reads it
 	HashKey            string `json:"hashKey"`            // 32 hex digits: keys the identity hash
 	CreatedMillis      int64  `json:"created"`
+	// Plan is the plan number 0 of every bucket: the canonical JSON of a rollup.Definition; nil: rows as ingested.
+	Plan json.RawMessage `json:"plan,omitempty"`
 }
 
 // Supervisor is one running spec (key spec/{id} holds the newest version; spec/{id}/{version} each of them, unchanged).

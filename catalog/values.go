@@ -181,7 +181,7 @@ func checkCommit(c *Commit) error {
 			return err
 		}
 		if m.Kind == segment.KindData {
-			stored += m.Rows
+			stored += m.InputRows()
 		} else {
 			rejected += m.Rows
 		}

@@ -1,6 +1,10 @@
 package catalog
 
-import "drumlin/segment"
+import (
+	"encoding/json"
+
+	"drumlin/segment"
+)
 
 // View is the catalog at one revision: immutable, shared by all readers, complete (long commits and manifests have
 // been read from the object store and their checksums verified). Maps and slices of a View are never changed.
@@ -40,6 +44,9 @@ type BucketView struct {
 	Tail         []TailSegment  // data segments adopted as they are, or of commits past the head's absorbed revision
 	Rejects      []segment.Meta // rejects segments, in no order
 	Commits      []CommitRef    // every commit not yet absorbed by this bucket
+	// PlanSpec is the plan that the bucket's rows are seen through: the head's, or the datasource's own (canonical JSON of
+	// a rollup.Definition); nil: rows as ingested.
+	PlanSpec json.RawMessage
 
 	absorbed *Manifest // the head's, dropped or not; nil where Head is nil
 }

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -46,13 +47,15 @@ func ArrowType(t ColumnType) (arrow.DataType, error) {
 		return arrow.PrimitiveTypes.Int32, nil
 	case TypeUUID:
 		return &arrow.FixedSizeBinaryType{ByteWidth: 16}, nil
+	case TypeBinary:
+		return arrow.BinaryTypes.Binary, nil
 	}
 	return nil, fmt.Errorf("column type %q is not known", t)
 }
 
 // HotArrowSchema is the layout of hot data batches: __time, the identity where the schema has dedup, the key where
-// dedup has one that no column holds, __offset, then the user's columns as Schema.Dimensions orders them. The identity's
-// halves are the bits of an unsigned number kept in int64. The schema must be valid (Schema.Validate); it panics
+// dedup has one that no column holds, __offset, then the user's columns as Schema.Dimensions orders them, then those of
+// Schema.Inputs. The identity's halves are the bits of an unsigned number kept in int64. The schema must be valid (Schema.Validate); it panics
 // otherwise.
 func HotArrowSchema(s *Schema) *arrow.Schema {
 	return dataSchema(s, []Column{{OffsetColumnID, OffsetColumn, TypeLong}})
@@ -107,12 +110,50 @@ func dataSchema(s *Schema, position []Column) *arrow.Schema {
 		}
 	}
 	columns = append(columns, position...)
-	for _, name := range s.Dimensions {
-		if c, ok := s.column(name); ok {
-			columns = append(columns, c)
+	for _, names := range [][]string{s.Dimensions, s.Inputs} {
+		for _, name := range names {
+			if c, ok := s.column(name); ok {
+				columns = append(columns, c)
+			}
 		}
 	}
 	return arrowSchema(columns)
+}
+
+// FoldedArrowSchema is the layout of folded segments: __time, the dimensions by which their rows were grouped, in that
+// order, then the states' columns (rollup.Plan.StateFields), which keep their metadata. Every field carries its id. An
+// error names what the schema does not have.
+func FoldedArrowSchema(s *Schema, dimensions []string, states []arrow.Field) (*arrow.Schema, error) {
+	columns := []Column{{TimeColumnID, TimeColumn, TypeTime}}
+	for _, name := range dimensions {
+		c, ok := s.column(name)
+		if !ok {
+			return nil, fmt.Errorf("schema %d has no dimension %q", s.ID, name)
+		}
+		columns = append(columns, c)
+	}
+	fields := arrowSchema(columns).Fields()
+	for _, f := range states {
+		at := slices.IndexFunc(s.States, func(c Column) bool { return c.Name == f.Name })
+		if at < 0 {
+			return nil, fmt.Errorf("schema %d has no state column %q", s.ID, f.Name)
+		}
+		keys, values := append(f.Metadata.Keys(), FieldIDKey), append(f.Metadata.Values(), strconv.Itoa(int(s.States[at].ID)))
+		fields = append(fields, arrow.Field{
+			Name: f.Name, Type: f.Type, Nullable: f.Nullable, Metadata: arrow.NewMetadata(keys, values),
+		})
+	}
+	return arrow.NewSchema(fields, nil), nil
+}
+
+// IDsArrowSchema is the layout of ids sidecars: the two halves of each identity, both signed 64-bit numbers, never null.
+// Rows are sorted by (high, low) and no identity occurs twice.
+func IDsArrowSchema() *arrow.Schema {
+	fields := arrowSchema([]Column{{IDHighColumnID, IDHighColumn, TypeLong}, {IDLowColumnID, IDLowColumn, TypeLong}}).Fields()
+	for i := range fields {
+		fields[i].Nullable = false
+	}
+	return arrow.NewSchema(fields, nil)
 }
 
 func rejectsSchema(position []Column) *arrow.Schema {

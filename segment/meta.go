@@ -7,6 +7,7 @@ type Kind string
 const (
 	KindData    Kind = "data"
 	KindRejects Kind = "rejects"
+	KindIDs     Kind = "ids" // ids sidecars: never in a Meta, only in names of objects
 )
 
 // Position identifies a record for ever. Positions are totally ordered by (Topic, Generation, Partition, Offset); of
@@ -65,7 +66,21 @@ type Meta struct {
 	MinMillis  int64         `json:"minTime"` // smallest __time
 	MaxMillis  int64         `json:"maxTime"` // largest __time, inclusive
 	Columns    []ColumnStats `json:"columns,omitempty"`
-	Sources    []OffsetRange `json:"sources"` // where its rows came from
+	// Sources are where its rows came from, one range for each (topic, generation, partition): after a compaction the
+	// smallest range that holds all of its inputs'.
+	Sources []OffsetRange `json:"sources"`
+	// Folded rows are groups: dimensions and states, without identity and position (FoldedArrowSchema).
+	Folded bool `json:"folded,omitempty"`
+	// Events is how many records the rows of a folded segment stand for; 0 where a row is a record.
+	Events int64 `json:"events,omitempty"`
+}
+
+// InputRows is how many records the segment's rows stand for.
+func (m *Meta) InputRows() int64 {
+	if m.Folded {
+		return m.Events
+	}
+	return m.Rows
 }
 
 // Counters is law 1 for one commit or, summed, for one partition: To−From = Stored+Duplicates+Rejected+Skipped+Lost.

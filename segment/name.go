@@ -17,6 +17,7 @@ type ObjectName struct {
 	Incarnation string
 	Epoch       int64 // exactly the one that the transaction naming the object compares
 	Source      OffsetRange
+	Compacted   bool   // made by a compaction: the name says so in the place of Source
 	Random      string // hex digits that make the name unique for ever
 }
 
@@ -28,9 +29,12 @@ const (
 // Key returns the object's key: the kind, the datasource and the bucket as a Hive path whose depth follows the bucket's
 // length (years, months, days, hours, minutes or seconds; UTC; zero-padded), then the name.
 func (n ObjectName) Key() string {
-	return fmt.Sprintf("%s/table=%s/%s/%s-e%d-%s-%d-%d-%d-%s.parquet", n.Kind, escape(n.Datasource, maxTableNameBytes),
-		bucketPath(n.Bucket), plainName(n.Incarnation), n.Epoch, escape(n.Source.Topic, maxTopicNameBytes),
-		n.Source.Partition, n.Source.From, n.Source.To, n.Random)
+	source := "compacted"
+	if !n.Compacted {
+		source = fmt.Sprintf("%s-%d-%d-%d", escape(n.Source.Topic, maxTopicNameBytes), n.Source.Partition, n.Source.From, n.Source.To)
+	}
+	return fmt.Sprintf("%s/table=%s/%s/%s-e%d-%s-%s.parquet", n.Kind, escape(n.Datasource, maxTableNameBytes),
+		bucketPath(n.Bucket), plainName(n.Incarnation), n.Epoch, source, n.Random)
 }
 
 func bucketPath(b Bucket) string {

@@ -60,6 +60,8 @@ func parquetNode(f arrow.Field) (schema.Node, error) {
 		logical = schema.NewTimestampLogicalType(false, schema.TimeUnitMicros)
 	case *arrow.StringType:
 		physical, logical = parquet.Types.ByteArray, schema.StringLogicalType{}
+	case *arrow.BinaryType:
+		physical = parquet.Types.ByteArray
 	case *arrow.Int64Type:
 		physical = parquet.Types.Int64
 	case *arrow.Int32Type:
@@ -101,8 +103,8 @@ func writerProperties(s *arrow.Schema, sortBy []string, options ...parquet.Write
 	}
 	p = append(p, parquet.WithSortingColumns(order))
 	for _, f := range s.Fields() {
-		if id := f.Type.ID(); id == arrow.FLOAT64 || id == arrow.FLOAT32 {
-			// Parquet leaves NaN out of bounds, and readers for whom NaN is the greatest number (DuckDB) then skip rows
+		if id := f.Type.ID(); id == arrow.FLOAT64 || id == arrow.FLOAT32 || id == arrow.BINARY {
+			// Bounds of states say nothing. Of numbers, Parquet leaves NaN out of bounds, and readers for whom NaN is the greatest number (DuckDB) then skip rows
 			// that a filter such as x > 5 selects.
 			p = append(p, parquet.WithStatsFor(f.Name, false), parquet.WithPageIndexEnabledFor(f.Name, false))
 		}

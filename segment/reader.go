@@ -111,6 +111,9 @@ func columnType(c *schema.Column, logical schema.LogicalType) (ColumnType, error
 	case parquet.Types.Float:
 		return TypeFloat, nil
 	case parquet.Types.ByteArray:
+		if _, none := logical.(schema.NoLogicalType); none || logical == nil {
+			return TypeBinary, nil
+		}
 		return TypeString, nil
 	case parquet.Types.FixedLenByteArray:
 		if c.TypeLength() == 16 {

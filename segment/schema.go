@@ -4,7 +4,7 @@ package segment
 // (docs/format/segment.md).
 type ColumnType string
 
-// The column types, named as dimension types are in a spec, and the two that only hidden columns use.
+// The column types, named as dimension types are in a spec, and those that only hidden columns and states use.
 const (
 	TypeTime   ColumnType = "timestamp" // Arrow timestamp[us] without zone, always UTC, always whole milliseconds
 	TypeString ColumnType = "string"    // Arrow utf8
@@ -14,6 +14,7 @@ const (
 	TypeJSON   ColumnType = "json"      // Arrow utf8 holding one JSON text
 	TypeInt    ColumnType = "int"       // Arrow int32, hidden columns only
 	TypeUUID   ColumnType = "uuid"      // Arrow fixed_size_binary[16], hidden columns only
+	TypeBinary ColumnType = "binary"    // Arrow binary: states of aggregators (docs/format/rollup.md)
 )
 
 // Column is one column of a datasource. ID is the Parquet field id: it is given once, and never given again to
@@ -61,6 +62,13 @@ type Schema struct {
 	Dimensions []string `json:"dimensions"`
 	// SortBy is the order of rows in every file: names of columns, with __time in its place.
 	SortBy []string `json:"sortBy"`
+	// Inputs are the names of columns that only metrics read (rollup datasources): raw rows hold them after the
+	// dimensions, and the table does not show them.
+	Inputs []string `json:"inputs,omitempty"`
+	// States are the columns that folded rows hold after their dimensions (rollup datasources): the metrics' states, named
+	// as rollup.Plan.StateFields names them. A metric may have the name of an input: the two never stand in one file. Ids
+	// come from the same sequence as those of Columns.
+	States []Column `json:"states,omitempty"`
 	// Dedup says that rows carry an identity (IDHighColumn, IDLowColumn).
 	Dedup bool `json:"dedup"`
 	// KeyColumn names the user's string column that holds the dedup key as it was read; empty where the key is kept

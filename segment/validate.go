@@ -43,7 +43,7 @@ func (s *Schema) validateColumn(c Column, lastID int32) error {
 }
 
 func (s *Schema) validateNames() error {
-	seen := make(map[string]bool, len(s.Dimensions))
+	seen := make(map[string]bool, len(s.Dimensions)+len(s.Inputs))
 	for _, name := range s.Dimensions {
 		if _, ok := s.column(name); !ok && name != TimeColumn {
 			return fmt.Errorf("schema %d: dimension %q is not among its columns", s.ID, name)
@@ -58,6 +58,9 @@ func (s *Schema) validateNames() error {
 			return fmt.Errorf("schema %d: rows are sorted by %q, which is not among its dimensions", s.ID, name)
 		}
 	}
+	if err := s.validateInputs(seen); err != nil {
+		return err
+	}
 	if s.KeyColumn == "" {
 		return nil
 	}
@@ -67,6 +70,31 @@ func (s *Schema) validateNames() error {
 		return fmt.Errorf("schema %d names the key column %q without dedup", s.ID, s.KeyColumn)
 	case !ok || !seen[s.KeyColumn] || c.Type != TypeString:
 		return fmt.Errorf("schema %d: key column %q is not a string dimension", s.ID, s.KeyColumn)
+	}
+	return nil
+}
+
+// validateInputs checks what a rollup datasource has beside its dimensions. seen are the dimensions.
+func (s *Schema) validateInputs(seen map[string]bool) error {
+	inputs := make(map[string]bool, len(s.Inputs))
+	for _, name := range s.Inputs {
+		if _, ok := s.column(name); !ok || seen[name] || inputs[name] {
+			return fmt.Errorf("schema %d: input %q is not among its columns, occurs twice, or is a dimension", s.ID, name)
+		}
+		inputs[name] = true
+	}
+	ids, names := map[int32]bool{}, map[string]bool{}
+	for _, c := range s.Columns {
+		ids[c.ID] = true
+	}
+	for _, c := range s.States {
+		if c.ID < FirstUserColumnID || ids[c.ID] || c.Name == "" || names[c.Name] || seen[c.Name] {
+			return fmt.Errorf("schema %d: state column %q has id %d, which is taken or too low, or its name is taken", s.ID, c.Name, c.ID)
+		}
+		if _, err := ArrowType(c.Type); err != nil {
+			return fmt.Errorf("schema %d: state column %q: %w", s.ID, c.Name, err)
+		}
+		ids[c.ID], names[c.Name] = true, true
 	}
 	return nil
 }
@@ -100,6 +128,9 @@ func (m *Meta) Validate() error {
 		return fail("its smallest time %d is past its largest %d", m.MinMillis, m.MaxMillis)
 	case m.Kind == KindData && (m.MinMillis < m.Bucket.StartMillis || m.MaxMillis >= m.Bucket.EndMillis):
 		return fail("its times %d to %d lie outside its bucket", m.MinMillis, m.MaxMillis)
+	}
+	if m.Events < 0 || m.Folded != (m.Events > 0) {
+		return fail("folded: %t, with %d events", m.Folded, m.Events)
 	}
 	for _, s := range m.Sources {
 		if s.Topic == "" || s.Partition < 0 || s.From < 0 || s.From >= s.To {

@@ -1,5 +1,7 @@
 package spec
 
+import "encoding/json"
+
 // Supervisor is a valid, canonical supervisor spec: every default filled in, every name checked. It is immutable.
 type Supervisor struct {
 	ID         string // the supervisor's id; the datasource's name unless the spec gives an id
@@ -20,6 +22,12 @@ type DataSchema struct {
 	SortBy             []string
 	SegmentGranularity Granularity
 	Dedup              *DedupSpec // nil: no dedup
+	// Rollup groups rows by (__time truncated to QueryGranularity, Dimensions) and aggregates Metrics.
+	Rollup           bool
+	QueryGranularity Granularity // the zero value: none
+	// Metrics is the metricsSpec, Transforms the transformSpec, as canonical JSON; nil: none. The rollup package reads them.
+	Metrics    json.RawMessage
+	Transforms json.RawMessage
 }
 
 // TimestampSpec finds __time in the flattened record.

@@ -125,11 +125,11 @@ func testSwapRefused(t *testing.T, factory Factory) {
 		}
 	}
 	fold := good
-	fold.State, fold.Plan = catalog.HeadFolded, 3
+	fold.State, fold.Plan, fold.PlanSpec = catalog.HeadFolded, 3, []byte(`{}`)
 	mustDone(t, e.swap(t, fold))
 	for name, spoil := range map[string]func(*catalog.SwapRequest){
 		"unfold":         func(r *catalog.SwapRequest) { r.State = catalog.HeadRaw },
-		"plan goes back": func(r *catalog.SwapRequest) { r.Plan = 2 },
+		"plan goes back": func(r *catalog.SwapRequest) { r.Plan, r.PlanSpec = 2, []byte(`{}`) },
 	} {
 		r := fold
 		r.Base, r.Consumed, r.Settled = e.refresh(t), nil, nil
