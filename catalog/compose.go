@@ -26,6 +26,8 @@ type SwapRequest struct {
 	Rejects    []segment.Meta  // new
 	Deletions  []Deletion      // new, each in the place of the one that its segment had
 	Sidecars   []Sidecar       // new
+	// LastCompaction replaces the manifest's; nil: it stays (of several manifests that become one: none).
+	LastCompaction json.RawMessage
 	// Duplicates and Filtered are the records that the work removed, for the totals.
 	Duplicates, Filtered int64
 }

@@ -99,6 +99,9 @@ type Manifest struct {
 	Sidecars []Sidecar `json:"sidecars,omitempty"`
 	// Absorbed are all commits that the manifest absorbs, by position, each once.
 	Absorbed []AbsorbedRange `json:"absorbed"`
+	// LastCompaction is how the settled segments were made, as the planner wrote it (JSON, with the cutting of segments): what
+	// tells a chunk that needs no work from one that does. Swaps that leave the settled segments alone keep it.
+	LastCompaction json.RawMessage `json:"lastCompaction,omitempty"`
 	// Totals count what has happened to these buckets up to this manifest.
 	Totals Totals `json:"totals"`
 }

@@ -51,6 +51,8 @@ type Job struct {
 	Chunk              spec.Granularity
 	MaxRowsPerSegment  int64
 	TargetSegmentBytes int64
+	// LastCompaction goes into the manifest; nil: what stands there stays.
+	LastCompaction json.RawMessage
 	// PartitionDimensions: segments are ranges of these columns, and equal values never lie in two; nil: dynamic.
 	PartitionDimensions []string
 }

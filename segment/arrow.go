@@ -120,11 +120,11 @@ func dataSchema(s *Schema, position []Column) *arrow.Schema {
 	return arrowSchema(columns)
 }
 
-// FoldedArrowSchema is the layout of folded segments: __time, the dimensions by which their rows were grouped, in that
+// FoldedArrowSchema is the layout of folded segments: __time, __events, the dimensions by which their rows were grouped, in that
 // order, then the states' columns (rollup.Plan.StateFields), which keep their metadata. Every field carries its id. An
 // error names what the schema does not have.
 func FoldedArrowSchema(s *Schema, dimensions []string, states []arrow.Field) (*arrow.Schema, error) {
-	columns := []Column{{TimeColumnID, TimeColumn, TypeTime}}
+	columns := []Column{{TimeColumnID, TimeColumn, TypeTime}, {EventsColumnID, EventsColumn, TypeLong}}
 	for _, name := range dimensions {
 		c, ok := s.column(name)
 		if !ok {
@@ -183,7 +183,7 @@ func arrowSchema(columns []Column) *arrow.Schema {
 // required says whether a column never holds a null: the time and the position.
 func required(id int32) bool {
 	switch id {
-	case TimeColumnID, TopicColumnID, GenerationColumnID, PartitionColumnID, OffsetColumnID:
+	case TimeColumnID, TopicColumnID, GenerationColumnID, PartitionColumnID, OffsetColumnID, EventsColumnID:
 		return true
 	}
 	return false

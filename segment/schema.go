@@ -37,6 +37,7 @@ const (
 	OffsetColumn     = "__offset"     // position: offset
 	KeyUUIDColumn    = "__key_uuid"   // the dedup key where it is a canonical lower-case UUID and no column holds it
 	KeyColumn        = "__key"        // the dedup key otherwise, where no column holds it
+	EventsColumn     = "__events"     // of folded rows only: how many records the group stands for
 
 	TimeColumnID       int32 = 1
 	IDHighColumnID     int32 = 2
@@ -47,6 +48,7 @@ const (
 	OffsetColumnID     int32 = 7
 	KeyUUIDColumnID    int32 = 8
 	KeyColumnID        int32 = 9
+	EventsColumnID     int32 = 10
 
 	FirstUserColumnID int32 = 100
 )

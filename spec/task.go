@@ -25,6 +25,8 @@ type Task struct {
 	// Segments are ids of segments (inputSpec type segments): the chunks that hold them are the task's.
 	Segments []string
 	Priority int // context.priority; 25 unless given
+	// Policy is context.policy: "recent" merges tail segments only (cheap), "" and "historical" compact whole chunks.
+	Policy string
 	// Change is what a compaction changes; the zero value keeps everything.
 	Change CompactionChange
 	Tuning CompactionTuning
