@@ -41,6 +41,12 @@ func (s *state) view(prev *View) (*View, error) {
 	} else {
 		v.Nodes = prev.Nodes
 	}
+	if prev == nil || s.tasksChanged {
+		v.Tasks = maps.Clone(s.tasks)
+		s.tasksChanged = false
+	} else {
+		v.Tasks = prev.Tasks
+	}
 	return v, nil
 }
 
@@ -72,6 +78,7 @@ func (d *datasourceState) view(old *DatasourceView) (*DatasourceView, error) {
 	}
 	next := &DatasourceView{
 		Datasource: *d.constant, RetentionFloorMillis: d.floors.RetentionMillis, DedupFloorMillis: d.floors.DedupMillis,
+		AutoCompaction: d.autoCompaction, Rules: d.rules,
 	}
 	if old != nil && !d.changed {
 		next.Schema, next.Schemas = old.Schema, old.Schemas

@@ -71,7 +71,7 @@ func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
 // An object that no marker names may go when its epoch is over: no transaction can name it any more. One that a marker
 // names has been live and was replaced: no transaction can bring it back, whatever its epoch.
 func (g *Collection) MayDelete(object string, retired *Retired, nowMillis, graceMillis int64) (ok bool, reason string) {
-	for _, mirror := range []string{"specs/", "floors/", "markers/"} {
+	for _, mirror := range []string{"specs/", "floors/", "settings/", "markers/"} {
 		if strings.HasPrefix(object, mirror) {
 			return false, "a mirror is kept for a rebuild"
 		}

@@ -23,6 +23,10 @@ const (
 	prefixDatasource  = "datasource/"
 	prefixSchema      = "schema/"
 	prefixSpec        = "spec/"
+	prefixTask        = "task/"
+	prefixAutoCompact = string(SettingAutoCompaction) + "/"
+	prefixRules       = string(SettingRules) + "/"
+	prefixTaskClaim   = prefixClaim + "task/"
 	hexDigits         = "0123456789ABCDEF"
 	maxNameBytes      = 256
 	maxEscapedKeyPart = 3 * maxNameBytes
@@ -140,7 +144,19 @@ func bucketClaim(datasource string, bucketStart int64) string {
 }
 
 // taskClaim is the claim on one task.
-func taskClaim(id string) string { return prefixClaim + "task/" + escapePart(id) }
+func taskClaim(id string) string { return prefixTaskClaim + escapePart(id) }
+
+func isTaskClaim(key string) bool { return strings.HasPrefix(key, prefixTaskClaim) }
+
+func taskKey(id string) string { return prefixTask + escapePart(id) }
+
+func settingKey(kind SettingKind, datasource string) string {
+	return string(kind) + "/" + escapePart(datasource)
+}
+
+func settingVersionKey(kind SettingKind, datasource string, version int64) string {
+	return fmt.Sprintf("%s/%020d", settingKey(kind, datasource), version)
+}
 
 // splitKey cuts the part of key after prefix into exactly n unescaped parts.
 func splitKey(key, prefix string, n int) ([]string, error) {

@@ -20,10 +20,12 @@ type state struct {
 	supervisors map[string]*supervisorState
 	nodes       map[string]Node
 	pins        map[string]Pin
+	tasks       map[string]*TaskView
 	epochs      map[string]int64 // own/… and claim/… → create_revision: the epochs that live
 
 	supervisorsChanged bool
 	nodesChanged       bool
+	tasksChanged       bool
 }
 
 // keyState is what tells a missed or repeated event from the next one.
@@ -35,6 +37,9 @@ type datasourceState struct {
 	constant *Datasource // nil: commits came first, which only a corrupt catalog shows
 	schemas  map[int32]*segment.Schema
 	floors   Floors
+
+	autoCompaction, rules *Setting // nil: none
+
 	heads    map[int64]*headState  // by start of the bucket
 	commits  map[string]*CommitRef // by key
 	byBucket map[int64]map[string]*CommitRef
@@ -62,7 +67,7 @@ func newState() *state {
 	return &state{
 		keys: map[string]keyState{}, datasources: map[string]*datasourceState{}, nodes: map[string]Node{},
 		supervisors: map[string]*supervisorState{}, pins: map[string]Pin{}, epochs: map[string]int64{},
-		supervisorsChanged: true, nodesChanged: true,
+		tasks: map[string]*TaskView{}, supervisorsChanged: true, nodesChanged: true, tasksChanged: true,
 	}
 }
 
@@ -112,7 +117,9 @@ func (s *state) put(kv KeyValue, objects contents) error {
 		return s.putHead(kv, objects)
 	case strings.HasPrefix(kv.Key, prefixClaim):
 		s.epochs[kv.Key] = kv.CreateRevision
-		return nil
+		return s.claimChanged(kv.Key)
+	case strings.HasPrefix(kv.Key, prefixTask):
+		return s.putTask(kv)
 	case strings.HasPrefix(kv.Key, prefixPin):
 		var p Pin
 		if err := decode(kv.Key, kv.Value, &p); err != nil {
@@ -162,6 +169,8 @@ func (s *state) putDefinition(kv KeyValue) error {
 		ds.floors, ds.changed = f, true
 	case strings.HasPrefix(kv.Key, prefixSpec):
 		return s.putSpec(kv)
+	case strings.HasPrefix(kv.Key, prefixAutoCompact), strings.HasPrefix(kv.Key, prefixRules):
+		return s.putSetting(kv)
 	}
 	// Other prefixes belong to later versions or to packages that read them by themselves.
 	return nil
@@ -334,6 +343,16 @@ func (s *state) remove(key string) error {
 		}
 	case strings.HasPrefix(key, prefixClaim):
 		delete(s.epochs, key)
+		return s.claimChanged(key)
+	case strings.HasPrefix(key, prefixTask):
+		parts, err := splitKey(key, prefixTask, 1)
+		if err != nil {
+			return err
+		}
+		delete(s.tasks, parts[0])
+		s.tasksChanged = true
+	case strings.HasPrefix(key, prefixAutoCompact), strings.HasPrefix(key, prefixRules):
+		return s.removeSetting(key)
 	case strings.HasPrefix(key, prefixPin):
 		delete(s.pins, key)
 	case key == keyFormat || key == keyIncarnation || strings.HasPrefix(key, prefixOffset) ||

@@ -51,10 +51,13 @@ type TaskView struct {
 	Task
 	Revision int64 // mod_revision of its key
 	Claimed  bool  // somebody holds its claim
+	// ClaimEpoch is that claim's; 0: none. Where it is not the task's Epoch, the node of its newest attempt has died.
+	ClaimEpoch int64
 }
 
 // Setting is a small document of a datasource that only its newest version matters of: the auto-compaction config (key
-// autocompact/{datasource}) and the retention rules (key rules/{datasource}).
+// autocompact/{datasource}) and the retention rules (key rules/{datasource}). Former versions are kept for people
+// (…/{version}).
 type Setting struct {
 	Version       int64           `json:"version"` // 1, 2, …
 	UpdatedMillis int64           `json:"updated"` // wall clock, for people

@@ -14,6 +14,7 @@ type View struct {
 	Datasources map[string]*DatasourceView
 	Supervisors map[string]*SupervisorView
 	Nodes       map[string]Node
+	Tasks       map[string]*TaskView // by id; finished ones until somebody deletes them
 
 	// keys and hash identify the keys that the view was built from, so that Swap can prove the view complete.
 	keys int
@@ -28,6 +29,8 @@ type DatasourceView struct {
 	// RetentionFloorMillis and DedupFloorMillis are the datasource's floors; 0: none.
 	RetentionFloorMillis int64
 	DedupFloorMillis     int64
+	AutoCompaction       *Setting      // nil: none
+	Rules                *Setting      // nil: none
 	Buckets              []*BucketView // ascending; only buckets with a head or live segments
 }
 

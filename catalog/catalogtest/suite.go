@@ -34,6 +34,7 @@ func Run(t *testing.T, factory Factory) {
 		{"view", runView},
 		{"swap", runSwap},
 		{"collect", runCollect},
+		{"tasks", runTasks},
 		{"random", runRandom},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, factory) })

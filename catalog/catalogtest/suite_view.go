@@ -31,7 +31,7 @@ func runView(t *testing.T, factory Factory) {
 	t.Run("unrelated writes", func(t *testing.T) {
 		e := newEnv(t, factory)
 		for range 3 {
-			mustTxn(t, e.KV, catalog.Txn{Then: []catalog.Op{put("task/1", "x")}})
+			mustTxn(t, e.KV, catalog.Txn{Then: []catalog.Op{put("other/1", "x")}})
 			e.refresh(t)
 		}
 	})
