@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"drumlin/rollup/timetext"
 	"drumlin/spec"
 )
 
@@ -21,7 +22,7 @@ type timestampReader struct {
 	name          string // the format as the spec gives it, for messages
 	format        timestampFormat
 	shift         int64 // formatNumber: the value × 10^shift is in milliseconds
-	pattern       *jodaPattern
+	pattern       *timetext.Pattern
 	missingMillis *int64
 }
 
@@ -40,9 +41,9 @@ func newTimestampReader(s *spec.TimestampSpec) (timestampReader, error) {
 	case "nano":
 		r.shift = -6
 	default:
-		pattern, err := parseJodaPattern(s.Format)
+		pattern, err := timetext.ParsePattern(s.Format)
 		if err != nil {
-			return r, err
+			return r, fmt.Errorf("format %q is none of auto, iso, posix, millis, micro, nano and ruby: %w", s.Format, err)
 		}
 		r.format, r.pattern = formatPattern, pattern
 	}
@@ -81,16 +82,16 @@ func (r *timestampReader) number(text []byte) (millis int64, ok bool) {
 	case formatAuto, formatNumber:
 		return scaledNumber(text, r.shift)
 	case formatISO:
-		return parseISO(text)
+		return timetext.ParseISO(text)
 	default:
-		return r.pattern.parse(text)
+		return r.pattern.Parse(text)
 	}
 }
 
 // text reads a string.
 func (r *timestampReader) text(text []byte) (millis int64, ok bool) {
 	if r.format == formatAuto || r.format == formatISO {
-		if millis, ok = parseISOFast(text); ok {
+		if millis, ok = timetext.ParseISOFast(text); ok {
 			return millis, true
 		}
 	}
@@ -100,13 +101,13 @@ func (r *timestampReader) text(text []byte) (millis int64, ok bool) {
 		if isInteger(text) {
 			return scaledNumber(text, 0)
 		}
-		return parseISO(text)
+		return timetext.ParseISO(text)
 	case formatISO:
-		return parseISO(text)
+		return timetext.ParseISO(text)
 	case formatNumber:
 		return scaledNumber(text, r.shift)
 	default:
-		return r.pattern.parse(text)
+		return r.pattern.Parse(text)
 	}
 }
 

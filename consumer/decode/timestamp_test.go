@@ -2,12 +2,12 @@ package decode
 
 import (
 	"math"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"drumlin/rollup/timetext"
 	"drumlin/spec"
 )
 
@@ -155,46 +155,6 @@ func TestTimestampFormatsRefused(t *testing.T) {
 	}
 }
 
-// TestISOAgreesWithTime compares random instants in many shapes with the standard library.
-func TestISOAgreesWithTime(t *testing.T) {
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 0))
-	layouts := []string{
-		time.RFC3339, time.RFC3339Nano, "2006-01-02T15:04:05.000Z07:00", "2006-01-02 15:04:05.000000", "2006-01-02T15:04:05-0700",
-		"2006-01-02", "2006-01-02T15:04", "2006-002T15:04:05Z07:00", "2006-01",
-	}
-	for range 20_000 {
-		at := time.Unix(rng.Int64N(253402300800+62167219200)-62167219200, rng.Int64N(1e9))
-		zone := time.FixedZone("", (rng.IntN(47*60)-23*60)*60)
-		layout := layouts[rng.IntN(len(layouts))]
-		text := at.In(zone).Format(layout)
-		want, err := time.Parse(layout, text)
-		if err != nil || len(text) < 7 || text[0] == '-' || len(strings.SplitN(text, "-", 2)[0]) != 4 {
-			continue
-		}
-		if got, ok := parseISO([]byte(text)); !ok || got != want.UnixMilli() {
-			t.Fatalf("seed %d: %s: got %d %v, want %d", seed, text, got, ok, want.UnixMilli())
-		}
-		if got, ok := parseISOFast([]byte(text)); ok && got != want.UnixMilli() {
-			t.Fatalf("seed %d: %s: the fast path got %d, want %d", seed, text, got, want.UnixMilli())
-		}
-	}
-}
-
-func TestCivilDaysAgreesWithTime(t *testing.T) {
-	for day := int64(-1_000_000); day < 4_000_000; day += 7 {
-		at := time.Unix(day*86400, 0).UTC()
-		if got := civilDays(int64(at.Year()), int(at.Month()), at.Day()); got != day {
-			t.Fatalf("%s: got day %d, want %d", at, got, day)
-		}
-		year, week := at.ISOWeek()
-		weekday := int64(at.Weekday()+6) % 7
-		if got := weekYearStart(int64(year)) + int64(week-1)*7 + weekday; got != day {
-			t.Fatalf("%s: got day %d by its week, want %d", at, got, day)
-		}
-	}
-}
-
 // FuzzTimestamp feeds any text to every format: it must never panic, and the paths of ISO 8601 must agree.
 func FuzzTimestamp(f *testing.F) {
 	for _, text := range []string{
@@ -219,12 +179,12 @@ func FuzzTimestamp(f *testing.F) {
 			r.text([]byte(text))
 			r.number([]byte(text))
 		}
-		fast, ok := parseISOFast([]byte(text))
-		if slow, same := parseISO([]byte(text)); ok && (!same || slow != fast) {
+		fast, ok := timetext.ParseISOFast([]byte(text))
+		if slow, same := timetext.ParseISO([]byte(text)); ok && (!same || slow != fast) {
 			t.Errorf("%q: fast %d, slow %d %v", text, fast, slow, same)
 		}
 		if want, err := time.Parse(time.RFC3339Nano, text); err == nil && !strings.Contains(text, ",") {
-			if got, ok := parseISO([]byte(text)); !ok || got != want.UnixMilli() {
+			if got, ok := timetext.ParseISO([]byte(text)); !ok || got != want.UnixMilli() {
 				t.Errorf("%q: got %d %v, want %d", text, got, ok, want.UnixMilli())
 			}
 		}

@@ -1,4 +1,4 @@
-package decode
+package timetext
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"drumlin/spec"
 )
 
-// jodaPattern is a compiled pattern of Joda's DateTimeFormat, for reading.
-type jodaPattern struct {
+// Pattern is a compiled pattern of Joda's DateTimeFormat. It is immutable.
+type Pattern struct {
 	tokens []jodaToken
 	// noYear: month and day alone are of the year 2000, a leap year; time alone is of 1970-01-01. As in Joda.
 	noYear bool
@@ -37,13 +37,14 @@ func jodaDigits(letter byte) int {
 	}
 }
 
-func parseJodaPattern(pattern string) (*jodaPattern, error) {
+// ParsePattern compiles a pattern, as spec.ParseTimePattern takes it apart.
+func ParsePattern(pattern string) (*Pattern, error) {
 	items, err := spec.ParseTimePattern(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("format %q is none of auto, iso, posix, millis, micro, nano and ruby, and no Joda pattern: %w",
+		return nil, fmt.Errorf("the pattern %q is no Joda pattern: %w",
 			pattern, err)
 	}
-	p := &jodaPattern{noYear: true}
+	p := &Pattern{noYear: true}
 	for i, item := range items {
 		t := jodaToken{TimePatternItem: item, most: jodaDigits(item.Letter)}
 		if t.isYear() {
@@ -81,8 +82,9 @@ type jodaFields struct {
 	offsetMillis    int64
 }
 
-func (p *jodaPattern) parse(text []byte) (millis int64, ok bool) {
-	r := isoReader{text: text}
+// Parse reads a text that the pattern fits as a whole.
+func (p *Pattern) Parse(text []byte) (millis int64, ok bool) {
+	r := reader{text: text}
 	f := jodaFields{year: 1970, halfHour: -1}
 	for i := range p.tokens {
 		p.tokens[i].read(&r, &f)
@@ -126,7 +128,7 @@ func (f *jodaFields) days() (days int64, ok bool) {
 }
 
 // read takes the token from the text.
-func (t *jodaToken) read(r *isoReader, f *jodaFields) {
+func (t *jodaToken) read(r *reader, f *jodaFields) {
 	switch t.Letter {
 	case 0:
 		for i := range len(t.Literal) {
@@ -160,7 +162,7 @@ func (t *jodaToken) read(r *isoReader, f *jodaFields) {
 	}
 }
 
-func (t *jodaToken) readTime(r *isoReader, f *jodaFields) {
+func (t *jodaToken) readTime(r *reader, f *jodaFields) {
 	switch t.Letter {
 	case 'H':
 		f.hour = r.number(1, t.most, 0, 23)
@@ -178,7 +180,7 @@ func (t *jodaToken) readTime(r *isoReader, f *jodaFields) {
 		f.second = r.number(1, t.most, 0, 59)
 	case 'S':
 		end := min(digits(r.text, 0), t.Count)
-		part := isoReader{text: r.text[:end]}
+		part := reader{text: r.text[:end]}
 		f.fractionMillis = part.fraction(millisPerSecond)
 		r.failed = part.failed
 		r.text = r.text[end:]
@@ -187,7 +189,7 @@ func (t *jodaToken) readTime(r *isoReader, f *jodaFields) {
 
 // readYear reads a year. Exactly two digits where the pattern has two lie in 1970 to 2069: a fixed window, so that a text
 // means the same for ever.
-func (t *jodaToken) readYear(r *isoReader) int64 {
+func (t *jodaToken) readYear(r *reader) int64 {
 	const twoDigitYearsFrom = 70
 	if t.Count == 2 && min(digits(r.text, 0), t.most) == 2 {
 		year := r.number(2, 2, 0, 99)
@@ -204,7 +206,7 @@ func (t *jodaToken) readYear(r *isoReader) int64 {
 }
 
 // name takes one of the names, or its first three letters, in any case, and returns its index.
-func (r *isoReader) name(names []string) int {
+func (r *reader) name(names []string) int {
 	for _, short := range []bool{false, true} {
 		for i, name := range names {
 			if short {
@@ -221,7 +223,7 @@ func (r *isoReader) name(names []string) int {
 }
 
 // patternOffset takes an offset, which a pattern with a zone demands.
-func (r *isoReader) patternOffset() int64 {
+func (r *reader) patternOffset() int64 {
 	for _, name := range []string{"UTC", "GMT"} {
 		if strings.HasPrefix(string(r.text), name) {
 			r.text = r.text[len(name):]

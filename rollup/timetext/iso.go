@@ -1,7 +1,7 @@
-package decode
+package timetext
 
-// parseISOFast reads the shapes 2006-01-02T15:04:05Z and 2006-01-02T15:04:05.000Z. What it does not read, parseISO may.
-func parseISOFast(t []byte) (millis int64, ok bool) {
+// ParseISOFast reads the shapes 2006-01-02T15:04:05Z and 2006-01-02T15:04:05.000Z. What it does not read, ParseISO may.
+func ParseISOFast(t []byte) (millis int64, ok bool) {
 	if len(t) != 20 && len(t) != 24 {
 		return 0, false
 	}
@@ -40,15 +40,15 @@ func twoDigits(t []byte, i int) int {
 	return int(a)*10 + int(b)
 }
 
-// isoReader reads an ISO 8601 text from front to back; failed is final.
-type isoReader struct {
+// reader reads an ISO 8601 text from front to back; failed is final.
+type reader struct {
 	text   []byte
 	failed bool
 }
 
-// parseISO reads an ISO 8601 date, or a date and a time with or without an offset.
-func parseISO(text []byte) (millis int64, ok bool) {
-	r := isoReader{text: text}
+// ParseISO reads an ISO 8601 date, or a date and a time with or without an offset.
+func ParseISO(text []byte) (millis int64, ok bool) {
+	r := reader{text: text}
 	days := r.date()
 	var timeMillis, offsetMillis int64
 	if !r.failed && len(r.text) > 0 {
@@ -66,7 +66,7 @@ func parseISO(text []byte) (millis int64, ok bool) {
 }
 
 // next takes the character if it comes next.
-func (r *isoReader) next(c byte) bool {
+func (r *reader) next(c byte) bool {
 	if len(r.text) == 0 || r.text[0] != c {
 		return false
 	}
@@ -75,7 +75,7 @@ func (r *isoReader) next(c byte) bool {
 }
 
 // number takes least to most digits, as many as there are, and checks the range.
-func (r *isoReader) number(least, most, low, high int) int {
+func (r *reader) number(least, most, low, high int) int {
 	v, n := 0, 0
 	for n < most && n < len(r.text) && r.text[n]-'0' <= 9 {
 		v = v*10 + int(r.text[n]-'0')
@@ -90,7 +90,7 @@ func (r *isoReader) number(least, most, low, high int) int {
 }
 
 // date takes a calendar, ordinal or week date and returns its day. A year has four digits, or up to nine behind a sign.
-func (r *isoReader) date() (days int64) {
+func (r *reader) date() (days int64) {
 	var year int64
 	switch {
 	case r.next('-'):
@@ -116,7 +116,7 @@ func (r *isoReader) date() (days int64) {
 	return civilDays(year, month, day)
 }
 
-func (r *isoReader) weekDate(year int64) (days int64) {
+func (r *reader) weekDate(year int64) (days int64) {
 	start := weekYearStart(year)
 	weeks := (weekYearStart(year+1) - start) / 7
 	week, day := r.number(2, 2, 1, int(weeks)), 1
@@ -127,7 +127,7 @@ func (r *isoReader) weekDate(year int64) (days int64) {
 }
 
 // timeOfDay takes hours, perhaps minutes, perhaps seconds; the last of them may have a fraction.
-func (r *isoReader) timeOfDay() (millis int64) {
+func (r *reader) timeOfDay() (millis int64) {
 	millis = int64(r.number(1, 2, 0, 23)) * millisPerHour
 	unit := int64(millisPerHour)
 	if r.next(':') {
@@ -145,7 +145,7 @@ func (r *isoReader) timeOfDay() (millis int64) {
 }
 
 // fraction takes digits behind a point and returns the part of the unit, rounded down.
-func (r *isoReader) fraction(unitMillis int64) int64 {
+func (r *reader) fraction(unitMillis int64) int64 {
 	const maxUsedDigits = 12 // unitMillis × 10^12 fits in 64 bits
 	end := digits(r.text, 0)
 	if end == 0 {
@@ -161,7 +161,7 @@ func (r *isoReader) fraction(unitMillis int64) int64 {
 }
 
 // offset takes a zone: nothing, Z, ±15, ±15:04 or ±1504, perhaps behind a space, or behind one UTC or GMT.
-func (r *isoReader) offset() (millis int64) {
+func (r *reader) offset() (millis int64) {
 	if r.next(' ') {
 		switch string(r.text) {
 		case "":
@@ -187,4 +187,11 @@ func (r *isoReader) offset() (millis int64) {
 		millis += int64(r.number(2, 2, 0, 59)) * millisPerMinute
 	}
 	return sign * millis
+}
+
+func digits(text []byte, i int) int {
+	for i < len(text) && text[i]-'0' <= 9 {
+		i++
+	}
+	return i
 }
