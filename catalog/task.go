@@ -30,6 +30,8 @@ type Task struct {
 	CreatedMillis int64     `json:"created"`
 	State         TaskState `json:"state"`
 	Attempt       int       `json:"attempt"` // 0 before the first
+	// Failures are the attempts that count against the task's retries: not those that were put back, or that found chunks busy.
+	Failures int `json:"failures,omitempty"`
 	// NotBeforeMillis is when a waiting task may be tried (again).
 	NotBeforeMillis int64  `json:"notBefore,omitempty"`
 	Node            string `json:"node,omitempty"`  // of the newest attempt
