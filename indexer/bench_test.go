@@ -100,7 +100,11 @@ func BenchmarkBuild(b *testing.B) {
 		}
 		for b.Loop() {
 			kept := in.keep(testRequest(b, byEvent, batches, nil), &Result{})
-			if err := newSorter(&in.data, in.schema, byEvent.SortBy).sort(b.Context(), kept); err != nil {
+			sorter, err := newSorter(&in.data, in.schema, byEvent.SortBy)
+			if err == nil {
+				err = sorter.Sort(b.Context(), kept)
+			}
+			if err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -28,10 +28,13 @@ func (ix *Indexer) planData(ctx context.Context, in *input, r Request, result *R
 		start, end := r.Granularity.Chunk(in.data.millis(ref.split()))
 		return segment.Bucket{StartMillis: start, EndMillis: end}
 	}, func(ref rowRef) int64 { return in.data.millis(ref.split()) })
-	sorter := newSorter(&in.data, in.schema, r.Schema.SortBy)
+	sorter, err := newSorter(&in.data, in.schema, r.Schema.SortBy)
+	if err != nil {
+		return nil, err
+	}
 	var jobs []job
 	for _, g := range groups {
-		if err := sorter.sort(ctx, g.rows); err != nil {
+		if err := sorter.Sort(ctx, g.rows); err != nil {
 			return nil, err
 		}
 		limit := int64(len(g.rows))
