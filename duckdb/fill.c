@@ -63,14 +63,14 @@ static void put_string(dr_string *out, const char *text, uint32_t length) {
 
 /* Returns NULL, or what is wrong with the column. Text is checked as it is handed over, because DuckDB declares its
  * whole database invalid when it meets a malformed string. */
-static const char *fill_strings(dr_string *out, const dr_vector *v, const dr_selection *s) {
+static const char *fill_strings(dr_string *out, const dr_vector *v, const dr_selection *s, bool text) {
 	const int32_t *offsets = (const int32_t *)v->values;
-	bool ascii = false;
+	bool plain = !text; /* nothing to check */
 	if (!s->sel) {
 		int32_t first = offsets[s->start], end = offsets[s->start + s->rows];
 		if (first < 0 || end < first || end > v->bytes_len)
 			return "string offsets out of range";
-		ascii = end == first || dr_is_ascii(v->bytes + first, (size_t)(end - first));
+		plain = plain || end == first || dr_is_ascii(v->bytes + first, (size_t)(end - first));
 	}
 	for (int32_t i = 0; i < s->rows; i++) {
 		int64_t row = row_at(s, i);
@@ -82,10 +82,10 @@ static const char *fill_strings(dr_string *out, const dr_vector *v, const dr_sel
 		if (first < 0 || end < first || end > v->bytes_len)
 			return "string offsets out of range";
 		uint32_t length = (uint32_t)(end - first);
-		const char *text = length ? v->bytes + first : "";
-		if (!ascii && !dr_is_utf8(text, length))
+		const char *bytes = length ? v->bytes + first : "";
+		if (!plain && !dr_is_utf8(bytes, length))
 			return "text that is not valid UTF-8";
-		put_string(out + i, text, length);
+		put_string(out + i, bytes, length);
 	}
 	return NULL;
 }
@@ -120,6 +120,7 @@ static void fill_constant(uint8_t *data, int32_t at, int32_t type, const dr_vect
 		switch (type) {
 		case DR_VARCHAR:
 		case DR_BLOB16:
+		case DR_BLOB:
 			put_string((dr_string *)data + i, (const char *)v->values, (uint32_t)v->constant_bytes);
 			break;
 		case DR_FLOAT:
@@ -143,7 +144,9 @@ const char *dr_fill_column(duckdb_handle vector, int32_t type, int32_t at, const
 	}
 	switch (type) {
 	case DR_VARCHAR:
-		return fill_strings((dr_string *)data + at, v, s);
+		return fill_strings((dr_string *)data + at, v, s, true);
+	case DR_BLOB:
+		return fill_strings((dr_string *)data + at, v, s, false);
 	case DR_BLOB16:
 		fill_blobs((dr_string *)data + at, v, s);
 		return NULL;

@@ -14,6 +14,7 @@ enum {
 	DR_INTEGER,
 	DR_VARCHAR, /* int32 offsets into bytes */
 	DR_BLOB16,  /* 16 bytes each */
+	DR_BLOB,    /* int32 offsets into bytes */
 };
 
 enum { DR_ARRAY = 0, DR_CONSTANT = 1, DR_NULL = 2 };
@@ -24,8 +25,8 @@ typedef struct {
 	int32_t constant_bytes;  /* DR_CONSTANT of a string: its length; the text is at values */
 	const uint8_t *validity; /* one bit per row, 1 valid; NULL: no nulls */
 	int64_t validity_offset; /* bit of row 0 */
-	const uint8_t *values;   /* of row 0; string offsets for DR_VARCHAR */
-	const char *bytes;       /* DR_VARCHAR: what the offsets point into */
+	const uint8_t *values;   /* of row 0; offsets for DR_VARCHAR and DR_BLOB */
+	const char *bytes;       /* DR_VARCHAR and DR_BLOB: what the offsets point into */
 	int64_t bytes_len;
 	union {
 		int64_t i64;

@@ -31,6 +31,7 @@ var every = []ScanColumn{
 	{"j", segment.TypeJSON},
 	{"i", segment.TypeInt},
 	{"u", segment.TypeUUID},
+	{"b", segment.TypeBinary},
 	{"n", segment.TypeLong}, // row number over the whole scan, never null
 }
 
@@ -38,7 +39,8 @@ func everySchema() *arrow.Schema {
 	types := []arrow.DataType{
 		&arrow.TimestampType{Unit: arrow.Microsecond}, arrow.BinaryTypes.String, arrow.PrimitiveTypes.Int64,
 		arrow.PrimitiveTypes.Float64, arrow.PrimitiveTypes.Float32, arrow.BinaryTypes.String,
-		arrow.PrimitiveTypes.Int32, &arrow.FixedSizeBinaryType{ByteWidth: 16}, arrow.PrimitiveTypes.Int64,
+		arrow.PrimitiveTypes.Int32, &arrow.FixedSizeBinaryType{ByteWidth: 16}, arrow.BinaryTypes.Binary,
+		arrow.PrimitiveTypes.Int64,
 	}
 	fields := make([]arrow.Field, len(types))
 	for i, t := range types {
@@ -118,6 +120,13 @@ func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number, mi
 			}
 			f.Append(v)
 			line[i] = base64.StdEncoding.EncodeToString(v)
+		case *array.BinaryBuilder:
+			v := make([]byte, rng.IntN(30)) // seldom UTF-8
+			for k := range v {
+				v[k] = byte(rng.Uint32())
+			}
+			f.Append(v)
+			line[i] = base64.StdEncoding.EncodeToString(v)
 		}
 	}
 	b.Field(len(every) - 1).(*array.Int64Builder).Append(number)
@@ -151,11 +160,11 @@ func checkRandomScan(t *testing.T, db *DB, rng *rand.Rand) {
 		if rng.IntN(4) == 0 {
 			topic, topicText = nil, "NULL"
 		}
-		p := ScanPart{Columns: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, -1, -1}, Constants: make([]any, 11)}
-		p.Constants[9], p.Constants[10] = topic, int32(part)
+		p := ScanPart{Columns: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -1}, Constants: make([]any, 12)}
+		p.Constants[10], p.Constants[11] = topic, int32(part)
 		missing := -1 // a column that this part's schema does not have
 		if rng.IntN(2) == 0 {
-			missing = 1 + rng.IntN(7)
+			missing = 1 + rng.IntN(8)
 			p.Columns[missing] = -1
 		}
 		for range rng.IntN(8) {
@@ -225,8 +234,8 @@ func randomRange(rng *rand.Rand, scan Scan) (from, to int64) {
 // compareScan reads all columns, and some columns in another order, and compares with want by row number.
 func compareScan(t *testing.T, s *Session, rng *rand.Rand, source string, want [][]string) {
 	t.Helper()
-	order := rng.Perm(11)[:1+rng.IntN(11)]
-	for _, columns := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, order} {
+	order := rng.Perm(12)[:1+rng.IntN(12)]
+	for _, columns := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, order} {
 		names := make([]string, 0, len(columns))
 		for _, c := range columns {
 			names = append(names, append(slices.Clone(every), ScanColumn{Name: "__topic"}, ScanColumn{Name: "__partition"})[c].Name)

@@ -36,6 +36,7 @@ var layouts = map[segment.ColumnType]layout{
 		b, ok := t.(*arrow.FixedSizeBinaryType)
 		return ok && b.ByteWidth == 16
 	}, 16},
+	segment.TypeBinary: {C.DR_BLOB, isA(arrow.BINARY), 4},
 }
 
 func isA(id arrow.Type) func(arrow.DataType) bool {
@@ -63,7 +64,8 @@ func (e *scanEntry) describeVector(v *C.dr_vector, col ScanColumn, r arrow.Recor
 	}
 	values := buffers[1]
 	need := (offset + rows) * layout.width
-	if layout.code == C.DR_VARCHAR {
+	byOffset := layout.code == C.DR_VARCHAR || layout.code == C.DR_BLOB
+	if byOffset {
 		need += layout.width
 	}
 	if values == nil || values.Len() < need {
@@ -71,7 +73,7 @@ func (e *scanEntry) describeVector(v *C.dr_vector, col ScanColumn, r arrow.Recor
 	}
 	v.form = C.DR_ARRAY
 	v.values = (*C.uint8_t)(e.pin(values.Bytes()[offset*layout.width:]))
-	if layout.code == C.DR_VARCHAR && buffers[2] != nil && buffers[2].Len() > 0 {
+	if byOffset && buffers[2] != nil && buffers[2].Len() > 0 {
 		v.bytes = (*C.char)(e.pin(buffers[2].Bytes()))
 		v.bytes_len = C.int64_t(buffers[2].Len())
 	}
