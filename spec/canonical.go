@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 )
 
-// canonicalJSON writes a checked tree as JSON: fields by name, without nulls. With hide, Kafka properties that may be
+// canonicalJSON writes a checked tree as JSON: fields by name, without nulls but where others read them. With hide, Kafka properties that may be
 // secrets lose their values.
 func canonicalJSON(root *node, hide bool) []byte {
 	var b bytes.Buffer
@@ -24,7 +25,8 @@ func writeJSON(b *bytes.Buffer, n *node, path string, hide bool) {
 	case kindBool:
 		b.WriteString(n.text)
 	case kindNumber:
-		// YAML knows numbers that JSON does not, such as 0x10 and .inf. Only fields without effect can hold them.
+		// YAML knows numbers that JSON does not, such as 0x10 and .inf. In what is accepted, only fields without effect can
+		// hold them.
 		if json.Valid([]byte(n.text)) {
 			b.WriteString(n.text)
 		} else {
@@ -52,7 +54,7 @@ func writeObject(b *bytes.Buffer, n *node, path string, hide bool) {
 	b.WriteByte('{')
 	first := true
 	for _, e := range entries {
-		if e.value.kind == kindNull {
+		if e.value.kind == kindNull && !keepsNulls(path) {
 			continue
 		}
 		if !first {
@@ -68,6 +70,18 @@ func writeObject(b *bytes.Buffer, n *node, path string, hide bool) {
 		writeJSON(b, e.value, path+"."+e.key, hide)
 	}
 	b.WriteByte('}')
+}
+
+// keepsNulls tells the foreign parts, where null says something: a selector with it matches nulls.
+func keepsNulls(path string) bool {
+	for _, foreign := range []string{
+		".spec.dataSchema.metricsSpec", ".spec.dataSchema.transformSpec", ".metricsSpec", ".transformSpec.filter",
+	} {
+		if rest, ok := strings.CutPrefix(path, foreign); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
 }
 
 func writeText(b *bytes.Buffer, s string) {

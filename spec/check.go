@@ -1,22 +1,24 @@
 package spec
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// builder checks a tree against the vocabulary and turns it into a Supervisor, noting every problem it meets.
+// builder checks a tree against a vocabulary and turns it into what it means, noting every problem it meets.
 type builder struct {
-	children map[string][]Field // by the path of the object they belong to, "" for the root
-	flat     bool               // dataSchema and so on stand beside type: paths are shown without "spec."
-	problems Problems
-	warnings []string
+	vocabulary []Field
+	children   map[string][]Field // by the path of the object they belong to, "" for the root
+	flat       bool               // dataSchema and so on stand beside type: paths are shown without "spec."
+	problems   Problems
+	warnings   []string
 }
 
-func newBuilder(flat bool) *builder {
-	b := &builder{children: map[string][]Field{}, flat: flat}
-	for _, f := range Fields() {
+func newBuilder(vocabulary []Field, flat bool) *builder {
+	b := &builder{vocabulary: vocabulary, children: map[string][]Field{}, flat: flat}
+	for _, f := range vocabulary {
 		parent := ""
 		if i := strings.LastIndexByte(f.Path, '.'); i >= 0 {
 			parent = f.Path[:i]
@@ -92,9 +94,11 @@ func (b *builder) hint(key string, fields []Field) string {
 	if name := nearest(key, names); name != "" {
 		return didYouMean(name)
 	}
-	for _, f := range Fields() {
+	for _, f := range b.vocabulary {
 		if lastName(f.Path) == key && f.Class != Refused {
-			return "; it belongs to " + strings.TrimSuffix(f.Path, "."+key)
+			if parent := strings.TrimSuffix(f.Path, "."+key); parent != f.Path {
+				return "; it belongs to " + parent
+			}
 		}
 	}
 	return ""
@@ -114,6 +118,8 @@ func (b *builder) checkValue(o object, e entry, f Field) {
 		b.check(o.child(e.key))
 	case KindList, KindTexts:
 		b.checkList(o, e, f)
+	case KindForeign, KindForeignList:
+		b.checkForeign(path, n, f.Kind)
 	case KindTextMap:
 		if n.kind != kindMap {
 			b.problem(path, fmt.Sprintf("must be an object, not %s", n.kind))
@@ -133,6 +139,43 @@ func (b *builder) checkValue(o object, e entry, f Field) {
 		}
 	default:
 		b.checkText(path, n)
+	}
+}
+
+// checkForeign checks the form of what others read, and that it can be kept as JSON.
+func (b *builder) checkForeign(path string, n *node, kind Kind) {
+	if kind == KindForeign {
+		if n.kind != kindMap {
+			b.problem(path, fmt.Sprintf("must be an object, not %s", n.kind))
+			return
+		}
+		b.checkJSON(path, n)
+		return
+	}
+	if n.kind != kindList {
+		b.problem(path, fmt.Sprintf("must be a list of objects, not %s", n.kind))
+		return
+	}
+	for i, item := range n.list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if item.kind != kindMap {
+			b.problem(at, fmt.Sprintf("must be an object, not %s", item.kind))
+			continue
+		}
+		b.checkJSON(at, item)
+	}
+}
+
+// checkJSON refuses numbers that YAML knows and JSON does not.
+func (b *builder) checkJSON(path string, n *node) {
+	if n.kind == kindNumber && !json.Valid([]byte(n.text)) {
+		b.problem(path, shown(n.text)+" must be a number in decimal digits")
+	}
+	for i, item := range n.list {
+		b.checkJSON(fmt.Sprintf("%s[%d]", path, i), item)
+	}
+	for _, e := range n.entries {
+		b.checkJSON(joinPath(path, e.key), e.value)
 	}
 }
 

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -19,9 +20,83 @@ func (b *builder) dataSchema(o object, kafka *KafkaFormat) DataSchema {
 		out.Dedup = b.dedupSpec(o.child("dedupSpec"))
 	}
 	out.Timestamp = b.timestampSpec(o.child("timestampSpec"), out.Dedup != nil, kafka)
-	out.Dimensions, out.SortBy = b.dimensionsSpec(o.child("dimensionsSpec"))
-	out.SegmentGranularity = b.granularitySpec(o.child("granularitySpec"))
+	columns := o.child("dimensionsSpec")
+	if len(columns.items("dimensions")) == 0 {
+		columns.problem("dimensions", "is missing or empty: name the columns; discovering them is not supported")
+	} else {
+		out.Dimensions, out.SortBy = b.dimensionsSpec(columns)
+	}
+	b.granularitySpec(o.child("granularitySpec"), &out)
+	b.rollup(o, &out)
 	return out
+}
+
+// rollup reads what makes columns of records beyond copying fields.
+func (b *builder) rollup(o object, out *DataSchema) {
+	metrics := b.metricsSpec(o, out.Dimensions)
+	granularity := o.child("granularitySpec")
+	switch {
+	case len(metrics) > 0 && !out.Rollup:
+		o.problem("metricsSpec", "needs granularitySpec.rollup: true; with rollup: false every record is a row: keep the "+
+			"fields as dimensions and aggregate in SQL")
+	case len(metrics) == 0 && !granularity.given("rollup"):
+		b.warnings = append(b.warnings, granularity.shownPath("rollup")+": is not given, which means true, as in Druid: "+
+			"records with one time and equal dimensions become one row; say false to keep each")
+	}
+	if len(metrics) > 0 {
+		out.Metrics = o.json("metricsSpec")
+	}
+	if n := o.node.get("transformSpec"); n != nil && !n.saysNothing() {
+		out.Transforms = o.json("transformSpec")
+	}
+}
+
+// metricsSpec returns the names of the metrics, and reports those that cannot be columns beside the dimensions. What a
+// metric computes is not looked at here.
+func (b *builder) metricsSpec(o object, dimensions []Dimension) []string {
+	list := o.node.get("metricsSpec")
+	if list == nil || list.kind != kindList {
+		return nil
+	}
+	seen := map[string]string{}
+	for _, d := range dimensions {
+		seen[strings.ToLower(d.Name)] = d.Name
+	}
+	var names []string
+	for i, item := range list.list {
+		at := fmt.Sprintf("metricsSpec[%d].name", i)
+		name := metricName(item)
+		names = append(names, name)
+		previous, taken := seen[strings.ToLower(name)]
+		switch reason := badColumn(name); {
+		case item.kind != kindMap: // reported
+		case name == "":
+			o.problem(at, "is missing: the name of the metric's column")
+		case reason != "":
+			o.problem(at, "%s", reason)
+		case taken && slices.ContainsFunc(dimensions, func(d Dimension) bool { return d.Name == previous }):
+			o.problem(at, "%s is the name of a dimension too: a metric and a dimension are columns of one table, and SQL does "+
+				"not tell cases apart; rename the metric", shown(name))
+		case taken:
+			o.problem(at, "%s", twice(name, previous))
+		}
+		seen[strings.ToLower(name)] = name
+	}
+	return names
+}
+
+// metricName is a metric's name; a filtered one may leave it to the aggregator inside.
+func metricName(n *node) string {
+	for depth := 0; n != nil && depth < maxDepth; depth++ {
+		if name := n.get("name"); name != nil && name.kind == kindString && name.text != "" {
+			return name.text
+		}
+		if kind := n.get("type"); kind == nil || kind.text != "filtered" {
+			return ""
+		}
+		n = n.get("aggregator")
+	}
+	return ""
 }
 
 func (b *builder) dedupSpec(o object) *DedupSpec {
@@ -66,13 +141,8 @@ func (b *builder) timestampSpec(o object, dedup bool, kafka *KafkaFormat) Timest
 
 func (b *builder) dimensionsSpec(o object) (dimensions []Dimension, sortBy []string) {
 	timeAt := -1 // place of __time among the entries
-	items := o.items("dimensions")
-	if len(items) == 0 {
-		o.problem("dimensions", "is missing or empty: name the columns; discovering them is not supported")
-		return nil, nil
-	}
 	seen := map[string]string{}
-	for i, item := range items {
+	for i, item := range o.items("dimensions") {
 		name := item.need("name", "the column's name")
 		if name == "" {
 			continue
@@ -120,12 +190,18 @@ func twice(name, previous string) string {
 	return "the columns " + shown(previous) + " and " + shown(name) + " differ only in case, which SQL does not tell apart"
 }
 
+// dimensionType is empty where none is given and the vocabulary has no default.
 func dimensionType(item object) DimensionType {
 	switch v := item.text("type"); v {
 	case "auto":
 		item.problem("type", "auto is not supported: give string, long, double, float or json")
 	case "spatial", "newSpatial":
 		item.problem("type", "spatial columns are not supported")
+	case "":
+		if !item.given("type") {
+			return ""
+		}
+		item.problem("type", "must not be empty")
 	default:
 		return DimensionType(item.oneOf("type", string(DimString), string(DimLong), string(DimDouble),
 			string(DimFloat), string(DimJSON)))
@@ -160,22 +236,53 @@ func badColumn(name string) string {
 	return ""
 }
 
-func (b *builder) granularitySpec(o object) Granularity {
+func (b *builder) granularitySpec(o object, out *DataSchema) {
 	o.oneOf("type", "uniform")
-	if !o.given("rollup") {
-		o.problem("rollup", "is missing, and Druid's default is true, which is not supported: set rollup: false")
-	} else if o.boolean("rollup") {
-		o.problem("rollup", "rollup is not supported: set rollup: false")
+	out.Rollup = o.boolean("rollup")
+	segment, query := o.segmentGranularity("segmentGranularity"), o.queryGranularity("queryGranularity")
+	if segment != nil {
+		out.SegmentGranularity = *segment
 	}
-	if name := o.chunk("queryGranularity"); name != "" && !strings.EqualFold(name, "none") {
-		o.problem("queryGranularity", "%s is not supported; it must be none: truncate times in SQL", shown(name))
+	if query != nil {
+		out.QueryGranularity = *query
 	}
-	name := o.chunk("segmentGranularity")
+	o.checkFiner(query, segment)
+}
+
+// segmentGranularity reads one; nil where there is none, or a problem.
+func (o object) segmentGranularity(key string) *Granularity {
+	name := o.chunk(key)
+	if name == "" {
+		return nil
+	}
 	g, err := ParseGranularity(name)
-	if err != nil && name != "" {
-		o.problem("segmentGranularity", "%s", err)
+	if err != nil {
+		o.problem(key, "%s", err)
+		return nil
 	}
-	return g
+	return &g
+}
+
+// queryGranularity reads one; nil where there is none, or a problem.
+func (o object) queryGranularity(key string) *Granularity {
+	name := o.chunk(key)
+	if name == "" {
+		return nil
+	}
+	g, err := ParseQueryGranularity(name)
+	if err != nil {
+		o.problem(key, "%s", err)
+		return nil
+	}
+	return &g
+}
+
+// checkFiner holds a queryGranularity to Druid's rule: no coarser than the time chunk of a segment.
+func (o object) checkFiner(query, segment *Granularity) {
+	if query != nil && segment != nil && !query.Divides(*segment) {
+		o.problem("queryGranularity", "%s does not divide segmentGranularity %s: a truncated time would leave its segment's "+
+			"time chunk; use a finer queryGranularity, or a coarser segmentGranularity", query, segment)
+	}
 }
 
 // chunk reads a granularity's name, or the period of Druid's {type: period, period: PT1H}. It is empty where a problem

@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -60,6 +62,13 @@ func orList(words []string) string {
 		return words[0]
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// json returns a value as canonical JSON.
+func (o object) json(key string) json.RawMessage {
+	var b bytes.Buffer
+	writeJSON(&b, o.node.get(key), "."+joinPath(o.table, key), false)
+	return b.Bytes()
 }
 
 func (o object) boolean(key string) bool { return o.raw(key) == "true" }

@@ -26,9 +26,12 @@ const (
 	KindTextMap Kind = "texts by name"
 	KindChunk   Kind = "granularity"
 	KindAny     Kind = "any"
+	// The package checks no more of these two than their form, and keeps them as JSON, nulls included.
+	KindForeign     Kind = "object, as described"
+	KindForeignList Kind = "list of objects, as described"
 )
 
-// Field is one field of the vocabulary. Path is that of the nested form ({type, spec: {…}}).
+// Field is one field of a vocabulary. Path is that of the nested form ({type, spec: {…}}) of a supervisor spec.
 type Field struct {
 	Path    string
 	Kind    Kind
@@ -37,7 +40,7 @@ type Field struct {
 	Note    string // what it does, or why it has no effect or is refused
 }
 
-// Fields returns the vocabulary, in the order of the documentation.
+// Fields returns the vocabulary of a supervisor spec, in the order of the documentation.
 func Fields() []Field {
 	var fields []Field
 	fields = append(fields, topFields()...)
@@ -77,32 +80,21 @@ func dataSchemaFields() []Field {
 		{"timestampSpec.format", KindText, Used, "auto", "auto, iso, posix, millis, micro, nano, ruby, or a Joda pattern"},
 		{"timestampSpec.missingValue", KindInstant, Used, "", "time of a record without one, which is rejected " +
 			"otherwise; refused with dedupSpec, as copies of a record must have one time"},
-		{"dimensionsSpec", KindObject, Used, "", "the columns"},
-		{"dimensionsSpec.dimensions", KindList, Used, "", "the columns in order; a bare name is a string column. " +
-			"Must not be empty: a table without named columns (schemaless) is not supported"},
-		{"dimensionsSpec.dimensions[].name", KindText, Used, "", "name of the column and of the flattened record's field"},
-		{"dimensionsSpec.dimensions[].type", KindText, Used, "string", "string, long, double, float or json; " +
-			"of `__time`: long"},
-		{"dimensionsSpec.dimensions[].createBitmapIndex", KindBool, Ignored, "", "Parquet files have no bitmap indexes"},
-		{"dimensionsSpec.dimensions[].multiValueHandling", KindText, Refused, "", "there are no multi-value columns; " +
-			"a list becomes its JSON text"},
-		{"dimensionsSpec.forceSegmentSortByTime", KindBool, Used, "true", "true: rows are sorted by `__time`, then the " +
-			"dimensions; false: by the dimensions, with `__time` where it stands among them. json columns take no part"},
-		{"dimensionsSpec.dimensionExclusions", KindTexts, Ignored, "", "the columns are the listed dimensions"},
-		{"dimensionsSpec.includeAllDimensions", KindBool, Refused, "", "columns are not discovered"},
-		{"dimensionsSpec.useSchemaDiscovery", KindBool, Refused, "", "columns are not discovered: list the dimensions"},
-		{"dimensionsSpec.spatialDimensions", KindAny, Refused, "", "spatial columns do not exist"},
-		{"metricsSpec", KindAny, Refused, "", "rollup is not supported: keep the fields as dimensions and " +
-			"aggregate in SQL"},
-		{"transformSpec", KindAny, Refused, "", "transforms and filters are not supported: use a path of flattenSpec, " +
-			"or compute in SQL"},
+	}
+	fields = append(fields, dimensionsFields("string", "the columns in order; a bare name is a string column. "+
+		"Must not be empty: a table without named columns (schemaless) is not supported",
+		Field{"dimensionsSpec.dimensionExclusions", KindTexts, Ignored, "", "the columns are the listed dimensions"})...)
+	fields = append(fields, []Field{
+		{"metricsSpec", KindForeignList, Used, "", "aggregators, each a column of the table; needs rollup. See Rollup"},
+		{"transformSpec", KindForeign, Used, "", "transforms and a filter, applied to each record. See Rollup"},
 		{"granularitySpec", KindObject, Used, "", "how time is cut"},
 		{"granularitySpec.type", KindText, Used, "uniform", "must be `uniform`"},
 		{"granularitySpec.segmentGranularity", KindChunk, Used, "day", "time chunk of a segment: second to year. " +
 			"That of a datasource's first spec is the chunk in which copies are found, for ever"},
-		{"granularitySpec.queryGranularity", KindChunk, Used, "none", "must be `none`: times are kept in milliseconds"},
-		{"granularitySpec.rollup", KindBool, Used, "true", "must be set to false; Druid's default is true, " +
-			"so it cannot be left out"},
+		{"granularitySpec.queryGranularity", KindChunk, Used, "none", "times are truncated to it: none, or second to " +
+			"year, not coarser than segmentGranularity"},
+		{"granularitySpec.rollup", KindBool, Used, "true", "true, as in Druid: rows with one time and equal dimensions " +
+			"become one, with metrics; false: every record is a row"},
 		{"granularitySpec.intervals", KindAny, Ignored, "", "a stream has no fixed intervals"},
 		{"dedupSpec", KindObject, Used, "", "one row per key within a time chunk; not in Druid"},
 		{"dedupSpec.key", KindText, Used, "", "field of the flattened record; it need not be a dimension"},
@@ -112,8 +104,28 @@ func dataSchemaFields() []Field {
 			"comes later than that; needs horizon"},
 		{"parser", KindAny, Refused, "", "Druid's older form: use timestampSpec, dimensionsSpec and ioConfig.inputFormat"},
 		{"projections", KindAny, Refused, "", "projections do not exist"},
-	}
+	}...)
 	return under("spec.dataSchema", fields)
+}
+
+// dimensionsFields are those of a dimensionsSpec, which differ in a column's default type and in what excluding one means.
+func dimensionsFields(defaultType, list string, exclusions Field) []Field {
+	return []Field{
+		{"dimensionsSpec", KindObject, Used, "", "the columns"},
+		{"dimensionsSpec.dimensions", KindList, Used, "", list},
+		{"dimensionsSpec.dimensions[].name", KindText, Used, "", "name of the column and of the flattened record's field"},
+		{"dimensionsSpec.dimensions[].type", KindText, Used, defaultType, "string, long, double, float or json; " +
+			"of `__time`: long"},
+		{"dimensionsSpec.dimensions[].createBitmapIndex", KindBool, Ignored, "", "Parquet files have no bitmap indexes"},
+		{"dimensionsSpec.dimensions[].multiValueHandling", KindText, Refused, "", "there are no multi-value columns; " +
+			"a list becomes its JSON text"},
+		{"dimensionsSpec.forceSegmentSortByTime", KindBool, Used, "true", "true: rows are sorted by `__time`, then the " +
+			"dimensions; false: by the dimensions, with `__time` where it stands among them. json columns take no part"},
+		exclusions,
+		{"dimensionsSpec.includeAllDimensions", KindBool, Refused, "", "columns are not discovered"},
+		{"dimensionsSpec.useSchemaDiscovery", KindBool, Refused, "", "columns are not discovered: list the dimensions"},
+		{"dimensionsSpec.spatialDimensions", KindAny, Refused, "", "spatial columns do not exist"},
+	}
 }
 
 func ioConfigFields() []Field {

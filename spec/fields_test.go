@@ -21,7 +21,9 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(data)
-	text = replaceTable(t, text, "fields", Fields())
+	for _, v := range vocabularies() {
+		text = replaceTable(t, text, v.name, v.fields)
+	}
 	text = replaceTable(t, text, "properties", KafkaProperties())
 	if text == string(data) {
 		return
@@ -31,6 +33,22 @@ func TestDocumentation(t *testing.T) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+type vocabulary struct {
+	name   string
+	fields []Field
+}
+
+func vocabularies() []vocabulary {
+	return []vocabulary{
+		{"fields", Fields()},
+		{"compact", CompactFields()},
+		{"kill", KillFields()},
+		{"markUnused", MarkUnusedFields()},
+		{"autocompaction", AutoCompactionFields()},
+		{"rules", RuleFields()},
 	}
 }
 
@@ -50,11 +68,17 @@ func replaceTable(t *testing.T, text, name string, fields []Field) string {
 	return before + begin + b.String() + end + after
 }
 
-// TestVocabulary checks the table itself.
+// TestVocabulary checks the tables themselves.
 func TestVocabulary(t *testing.T) {
+	for _, v := range vocabularies() {
+		t.Run(v.name, func(t *testing.T) { checkVocabulary(t, v.fields) })
+	}
+}
+
+func checkVocabulary(t *testing.T, fields []Field) {
 	objects := map[string]bool{"": true}
 	seen := map[string]bool{}
-	for _, f := range Fields() {
+	for _, f := range fields {
 		if seen[f.Path] {
 			t.Errorf("%s is listed twice", f.Path)
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // Granularity cuts time, in UTC, into consecutive chunks: of a fixed length counted from 1970 (weeks from Monday
-// 1970-01-05), or of whole calendar months. The zero value is invalid.
+// 1970-01-05), or of whole calendar months. The zero value is "none", where every millisecond is a chunk of its own.
 type Granularity struct {
 	name        string
 	fixedMillis int64 // length, where fixed
@@ -54,11 +54,52 @@ func ParseGranularity(s string) (Granularity, error) {
 		"fifteen_minute, thirty_minute, hour, six_hour, eight_hour, day, week, month, quarter or year", s)
 }
 
-// String returns the granularity's name in lower case, which ParseGranularity reads.
-func (g Granularity) String() string { return g.name }
+// noGranularity is the name of the zero value.
+const noGranularity = "none"
+
+// ParseQueryGranularity reads what ParseGranularity does, or none.
+func ParseQueryGranularity(s string) (Granularity, error) {
+	if strings.EqualFold(s, noGranularity) {
+		return Granularity{}, nil
+	}
+	g, err := ParseGranularity(s)
+	if err != nil {
+		return g, fmt.Errorf("%w; or none", err)
+	}
+	return g, nil
+}
+
+// IsZero says that this is none.
+func (g Granularity) IsZero() bool { return g == Granularity{} }
+
+// Divides says that every chunk of the other granularity is a union of this one's chunks. None divides all.
+func (g Granularity) Divides(coarser Granularity) bool {
+	switch {
+	case g.IsZero():
+		return true
+	case coarser.IsZero():
+		return false
+	case g.months > 0:
+		return coarser.months%g.months == 0 && coarser.months > 0
+	case coarser.months > 0: // of whole days, from any one on
+		return g.originShift == 0 && dayMillis%g.fixedMillis == 0
+	}
+	return coarser.fixedMillis%g.fixedMillis == 0 && (coarser.originShift-g.originShift)%g.fixedMillis == 0
+}
+
+// String returns the granularity's name in lower case, which ParseQueryGranularity reads.
+func (g Granularity) String() string {
+	if g.IsZero() {
+		return noGranularity
+	}
+	return g.name
+}
 
 // Chunk returns the chunk [start, end) that holds the instant, all in Unix milliseconds.
 func (g Granularity) Chunk(millis int64) (start, end int64) {
+	if g.IsZero() {
+		return millis, millis + 1
+	}
 	if g.months == 0 {
 		shifted := millis - g.originShift
 		rem := shifted % g.fixedMillis

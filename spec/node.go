@@ -85,7 +85,7 @@ func readTree(data []byte) (*node, Problems) {
 		return nil, Problems{{Message: "the text is not valid UTF-8"}}
 	}
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\ufeff")), " \t\r\n")
-	if bytes.HasPrefix(trimmed, []byte("{")) && json.Valid(trimmed) {
+	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid(trimmed) {
 		return readJSON(trimmed)
 	}
 	return readYAML(bytes.TrimPrefix(data, []byte("\ufeff")))
@@ -132,7 +132,7 @@ func readJSON(data []byte) (*node, Problems) {
 	n, err := r.jsonValue(dec, "", 1)
 	if err == nil {
 		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("the text goes on after the object's end")
+			err = errors.New("the text goes on after its end")
 		}
 	}
 	if err != nil {

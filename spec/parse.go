@@ -16,7 +16,7 @@ func Parse(data []byte) (s *Supervisor, warnings []string, err error) {
 		return nil, nil, Problems{{Message: fmt.Sprintf("a spec is an object with type and spec, not %s", root.kind)}}
 	}
 	flat, nestProblems := nest(root)
-	b := newBuilder(flat)
+	b := newBuilder(Fields(), flat)
 	b.problems = append(problems, nestProblems...)
 	o := object{b: b, node: root}
 	b.check(o)
@@ -24,12 +24,20 @@ func Parse(data []byte) (s *Supervisor, warnings []string, err error) {
 	if len(b.problems) > 0 {
 		return nil, b.warnings, b.problems
 	}
-	out.Canonical = canonicalJSON(root, false)
-	// Aliases written out, escapes and the nested form can make the canonical text exceed a limit that the user's met.
-	if _, problems := readTree(out.Canonical); len(problems) > 0 {
-		return nil, b.warnings, Problems{{Message: "the spec, written out as JSON, is too large: " + problems[0].String()}}
+	if out.Canonical, err = finish(root); err != nil {
+		return nil, b.warnings, err
 	}
 	return out, b.warnings, nil
+}
+
+// finish writes a checked tree as canonical JSON.
+func finish(root *node) ([]byte, error) {
+	canonical := canonicalJSON(root, false)
+	// Aliases written out, escapes and the nested form can make the canonical text exceed a limit that the user's met.
+	if _, problems := readTree(canonical); len(problems) > 0 {
+		return nil, Problems{{Message: "the spec, written out as JSON, is too large: " + problems[0].String()}}
+	}
+	return canonical, nil
 }
 
 func specParts() []string { return []string{"dataSchema", "ioConfig", "tuningConfig"} }

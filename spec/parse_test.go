@@ -92,6 +92,10 @@ func writeSupervisor(out *strings.Builder, s *Supervisor) {
 	fmt.Fprintf(out, "time: column=%s format=%s missing=%s\n", ts.Column, ts.Format, optional(ts.MissingMillis))
 	fmt.Fprintf(out, "dimensions: %v sort: %v chunk: %s\n", s.DataSchema.Dimensions, s.DataSchema.SortBy,
 		s.DataSchema.SegmentGranularity)
+	if ds := s.DataSchema; ds.Rollup || !ds.QueryGranularity.IsZero() || ds.Transforms != nil {
+		fmt.Fprintf(out, "rollup: %t query: %s metrics: %s transforms: %s\n", ds.Rollup, ds.QueryGranularity, ds.Metrics,
+			ds.Transforms)
+	}
 	if s.DataSchema.Dedup != nil {
 		fmt.Fprintf(out, "dedup: %+v\n", *s.DataSchema.Dedup)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,35 +18,116 @@ var periodForm = regexp.MustCompile(`^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)
 // ParsePeriod reads an ISO 8601 period of fixed length, in milliseconds. Years and months are refused, as they have
 // none. P2147483647D or longer means never, and is 0.
 func ParsePeriod(s string) (millis int64, err error) {
+	p, err := ParseCalendarPeriod(s)
+	switch {
+	case err != nil:
+		return 0, err
+	case p.Months != 0 || strings.ContainsAny(beforeTime(s), "YM"):
+		return 0, errors.New("a period of years or months has no fixed length: write it in days, such as P30D")
+	case p.Millis >= endlessMillis:
+		return 0, nil
+	case p.Millis == 0:
+		return 0, fmt.Errorf("%s is a period of no length", shown(s))
+	}
+	return p.Millis, nil
+}
+
+// beforeTime is the part of a period that counts days and more.
+func beforeTime(s string) string {
+	date, _, _ := strings.Cut(s, "T")
+	return date
+}
+
+// maxPeriodMonths is longer than time is.
+const maxPeriodMonths = 12 * 10_000
+
+// ParseCalendarPeriod reads any ISO 8601 period that is not negative, one of no length too. P2147483647D or longer, and
+// ten thousand years or longer, are that long and no longer.
+func ParseCalendarPeriod(s string) (Period, error) {
 	m := periodForm.FindStringSubmatch(s)
 	if m == nil || s == "P" || s[len(s)-1] == 'T' {
-		return 0, fmt.Errorf("%s is not an ISO 8601 period such as P1D, PT1H30M or PT10S", shown(s))
+		return Period{}, fmt.Errorf("%s is not an ISO 8601 period such as P1D, PT1H30M or PT10S", shown(s))
 	}
-	if m[1] != "" || m[2] != "" {
-		return 0, errors.New("a period of years or months has no fixed length: write it in days, such as P30D")
-	}
+	var p Period
+	months := [...]int{0, 12, 1}
 	units := [...]int64{0, 0, 0, 7 * dayMillis, dayMillis, hourMillis, 60_000, 1000}
 	for i, unit := range units {
-		if unit == 0 || m[i] == "" {
+		if i == 0 || m[i] == "" {
 			continue
 		}
 		n, err := strconv.ParseInt(m[i], 10, 64)
-		if err != nil || n > endlessMillis/unit {
-			return 0, nil
+		switch {
+		case unit == 0 && (err != nil || n > maxPeriodMonths):
+			p.Months = maxPeriodMonths
+		case unit == 0:
+			p.Months = min(p.Months+int(n)*months[i], maxPeriodMonths)
+		case err != nil || n > endlessMillis/unit:
+			p.Millis = endlessMillis
+		default:
+			p.Millis = min(p.Millis+n*unit, endlessMillis)
 		}
-		millis += n * unit
 	}
 	if fraction := m[8]; fraction != "" {
 		n, _ := strconv.ParseInt((fraction + "00")[:3], 10, 64) // digits only
-		millis += n
+		p.Millis = min(p.Millis+n, endlessMillis)
 	}
-	if millis >= endlessMillis {
-		return 0, nil
+	return p, nil
+}
+
+// IsZero says that the period has no length.
+func (p Period) IsZero() bool { return p == Period{} }
+
+// Before returns the instant that lies the period before another, in UTC: first the months, where a day that the month
+// does not have becomes its last, then the rest.
+func (p Period) Before(millis int64) int64 { return addMonths(millis, -p.Months) - p.Millis }
+
+// After returns the instant that lies the period after another.
+func (p Period) After(millis int64) int64 { return addMonths(millis, p.Months) + p.Millis }
+
+func addMonths(millis int64, months int) int64 {
+	if months == 0 {
+		return millis
 	}
-	if millis == 0 {
-		return 0, fmt.Errorf("%s is a period of no length", shown(s))
+	t := time.UnixMilli(millis).UTC()
+	first := time.Date(t.Year(), t.Month(), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC).AddDate(0, months, 0)
+	lastDay := first.AddDate(0, 1, -1).Day()
+	return first.AddDate(0, 0, min(t.Day(), lastDay)-1).UnixMilli()
+}
+
+// String returns the period in ISO 8601, which ParseCalendarPeriod reads.
+func (p Period) String() string {
+	if p.IsZero() {
+		return "PT0S"
 	}
-	return millis, nil
+	out := "P"
+	for _, part := range []struct {
+		n    int64
+		unit string
+	}{{int64(p.Months / 12), "Y"}, {int64(p.Months % 12), "M"}, {p.Millis / dayMillis, "D"}} {
+		if part.n > 0 {
+			out += strconv.FormatInt(part.n, 10) + part.unit
+		}
+	}
+	rest := p.Millis % dayMillis
+	if rest == 0 {
+		return out
+	}
+	out += "T"
+	for _, part := range []struct {
+		n    int64
+		unit string
+	}{{rest / hourMillis, "H"}, {rest / 60_000 % 60, "M"}} {
+		if part.n > 0 {
+			out += strconv.FormatInt(part.n, 10) + part.unit
+		}
+	}
+	switch rest %= 60_000; {
+	case rest%1000 > 0:
+		out += fmt.Sprintf("%d.%03dS", rest/1000, rest%1000)
+	case rest > 0:
+		out += fmt.Sprintf("%dS", rest/1000)
+	}
+	return out
 }
 
 // parseInstant reads an ISO 8601 date or date and time, UTC where it names no zone, or Unix milliseconds.
