@@ -25,10 +25,15 @@ func appendIf[T any](b builder[T], v T, ok bool) {
 
 // fill builds a column of the groups in order, and releases the builder.
 func fill[T any](b builder[T], order []uint32, seen []bool, value func(g uint32) T) arrow.Array {
+	return fillWhere(b, order, func(g uint32) bool { return seen[g] }, value)
+}
+
+// fillWhere is fill for groups that do not keep what they have seen in a list.
+func fillWhere[T any](b builder[T], order []uint32, seen func(g uint32) bool, value func(g uint32) T) arrow.Array {
 	defer b.Release()
 	b.Reserve(len(order))
 	for _, g := range order {
-		appendIf(b, value(g), seen[g])
+		appendIf(b, value(g), seen(g))
 	}
 	return b.NewArray()
 }

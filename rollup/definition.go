@@ -30,7 +30,7 @@ type Definition struct {
 
 // Identity says that rows are as ingested: such a definition is stored as none.
 func (d *Definition) Identity() bool {
-	return d == nil || !d.Rollup && d.QueryGranularity == spec.Granularity{} && d.Dimensions == nil &&
+	return d == nil || !d.Rollup && d.QueryGranularity.IsZero() && d.Dimensions == nil &&
 		len(d.Metrics) == 0 && d.Filter == nil && len(d.SortBy) == 0
 }
 

@@ -82,3 +82,17 @@ func widerInput(a, b segment.ColumnType) segment.ColumnType {
 	}
 	return segment.TypeString
 }
+
+// StateColumns gives the columns that folded rows hold for the metrics of a plan, without ids: what a schema's States are
+// made of.
+func StateColumns(p *Plan) ([]segment.Column, error) {
+	var out []segment.Column
+	for _, f := range p.StateFields() {
+		typ, err := segment.ColumnTypeOf(f.Type)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, segment.Column{Name: f.Name, Type: typ})
+	}
+	return out, nil
+}

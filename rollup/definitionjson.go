@@ -27,8 +27,9 @@ func (d *Definition) Canonical() ([]byte, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	out := definitionJSON{
-		Rollup: d.Rollup, QueryGranularity: d.QueryGranularity.String(), Metrics: d.Metrics, SortBy: d.SortBy,
+	out := definitionJSON{Rollup: d.Rollup, Metrics: d.Metrics, SortBy: d.SortBy}
+	if !d.QueryGranularity.IsZero() {
+		out.QueryGranularity = d.QueryGranularity.String()
 	}
 	if d.Dimensions != nil {
 		out.Dimensions = &d.Dimensions
@@ -154,7 +155,7 @@ func (f *Filter) checkTimes(p *parser, g spec.Granularity) {
 	if f.Field != nil {
 		f.Field.checkTimes(p, g)
 	}
-	if f.Column != segment.TimeColumn || g == (spec.Granularity{}) {
+	if f.Column != segment.TimeColumn || g.IsZero() {
 		return
 	}
 	compiled, err := compileLong(f)

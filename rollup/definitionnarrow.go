@@ -103,9 +103,9 @@ func known(s *segment.Schema, name string) bool {
 func (d *Definition) narrowTime(p *parser, c Change) {
 	if c.QueryGranularity != nil {
 		switch asked := *c.QueryGranularity; {
-		case divides(d.QueryGranularity, asked):
+		case d.QueryGranularity.Divides(asked):
 			d.QueryGranularity = asked
-		case asked == spec.Granularity{}:
+		case asked.IsZero():
 			p.problem("queryGranularity", "is %s, and finer times cannot come back: leave it, or ask for a coarser one",
 				d.QueryGranularity)
 		default:
@@ -243,10 +243,10 @@ func (d *Definition) meet(p *parser, o *Definition, s *segment.Schema) {
 
 // commonGranularity is the finest whose chunks are made of whole chunks of both.
 func commonGranularity(a, b spec.Granularity) (spec.Granularity, error) {
-	if divides(a, b) {
+	if a.Divides(b) {
 		return b, nil
 	}
-	if divides(b, a) {
+	if b.Divides(a) {
 		return a, nil
 	}
 	for _, name := range granularities {
@@ -254,30 +254,9 @@ func commonGranularity(a, b spec.Granularity) (spec.Granularity, error) {
 		if err != nil {
 			return g, err
 		}
-		if divides(a, g) && divides(b, g) {
+		if a.Divides(g) && b.Divides(g) {
 			return g, nil
 		}
 	}
 	return spec.Granularity{}, fmt.Errorf("no granularity is made of whole chunks of both %s and %s", a, b)
-}
-
-// divides says whether every chunk of coarser is a union of g's; the zero granularity divides all.
-func divides(g, coarser spec.Granularity) bool {
-	none := spec.Granularity{}
-	if g == none || g == coarser {
-		return true
-	}
-	if coarser == none {
-		return false
-	}
-	const chunks = 1000 // more than the period in which calendars and weeks could agree by chance
-	at := int64(0)
-	for range chunks {
-		start, end := coarser.Chunk(at)
-		if first, _ := g.Chunk(start); first != start {
-			return false
-		}
-		at = end
-	}
-	return true
 }

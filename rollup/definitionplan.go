@@ -124,7 +124,7 @@ func (b *BucketPlan) Truncate(micros int64) int64 {
 
 // Chunk gives the chunk [start, end) that holds a time, all in microseconds: a single one where times are kept.
 func (b *BucketPlan) Chunk(micros int64) (start, end int64) {
-	if b.granular == (spec.Granularity{}) {
+	if b.granular.IsZero() {
 		return micros, micros + 1
 	}
 	millis := micros / microsPerMilli

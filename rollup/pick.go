@@ -216,20 +216,17 @@ func (a *pick) columns(mem memory.Allocator, order []uint32) ([]arrow.Array, err
 }
 
 func (a *pick) final(mem memory.Allocator, order []uint32) (arrow.Array, error) {
-	seen := make([]bool, len(a.states))
-	for g := range a.states {
-		seen[g] = a.states[g].value
-	}
+	seen := func(g uint32) bool { return a.states[g].value }
 	number := func(g uint32) float64 { return math.Float64frombits(a.states[g].bits) }
 	switch a.metric.Type {
 	case segment.TypeString:
-		return fill(array.NewStringBuilder(mem), order, seen, func(g uint32) string { return string(a.texts[g]) }), nil
+		return fillWhere(array.NewStringBuilder(mem), order, seen, func(g uint32) string { return string(a.texts[g]) }), nil
 	case segment.TypeLong:
-		return fill(array.NewInt64Builder(mem), order, seen, func(g uint32) int64 { return int64(a.states[g].bits) }), nil
+		return fillWhere(array.NewInt64Builder(mem), order, seen, func(g uint32) int64 { return int64(a.states[g].bits) }), nil
 	case segment.TypeFloat:
-		return fill(array.NewFloat32Builder(mem), order, seen, func(g uint32) float32 { return float32(number(g)) }), nil
+		return fillWhere(array.NewFloat32Builder(mem), order, seen, func(g uint32) float32 { return float32(number(g)) }), nil
 	}
-	return fill(array.NewFloat64Builder(mem), order, seen, number), nil
+	return fillWhere(array.NewFloat64Builder(mem), order, seen, number), nil
 }
 
 func (a *pick) bytes() int64 {

@@ -53,6 +53,16 @@ func ArrowType(t ColumnType) (arrow.DataType, error) {
 	return nil, fmt.Errorf("column type %q is not known", t)
 }
 
+// ColumnTypeOf is the column type that an Arrow type stands for: string for text, JSON or not.
+func ColumnTypeOf(t arrow.DataType) (ColumnType, error) {
+	for _, c := range []ColumnType{TypeTime, TypeString, TypeLong, TypeDouble, TypeFloat, TypeInt, TypeUUID, TypeBinary} {
+		if known, err := ArrowType(c); err == nil && arrow.TypeEqual(known, t) {
+			return c, nil
+		}
+	}
+	return "", fmt.Errorf("the Arrow type %s is not one of a segment's", t)
+}
+
 // HotArrowSchema is the layout of hot data batches: __time, the identity where the schema has dedup, the key where
 // dedup has one that no column holds, __offset, then the user's columns as Schema.Dimensions orders them, then those of
 // Schema.Inputs. The identity's halves are the bits of an unsigned number kept in int64. The schema must be valid (Schema.Validate); it panics
