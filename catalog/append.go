@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"drumlin/segment"
 )
@@ -27,6 +28,9 @@ type AppendRequest struct {
 func (c *Catalog) Append(ctx context.Context, r AppendRequest) (revision int64, err error) {
 	where := fmt.Sprintf("commit %s", commitKey(r.Owner.Supervisor, r.Commit.Range))
 	if err := r.check(c.incarnation); err != nil {
+		return 0, fmt.Errorf("%s: %w", where, err)
+	}
+	if err := r.checkFolded(c.View()); err != nil {
 		return 0, fmt.Errorf("%s: %w", where, err)
 	}
 	t, err := c.appendTxn(ctx, &r)
@@ -80,8 +84,28 @@ func (r *AppendRequest) check(incarnation string) error {
 		return invalidf("the clock goes back from %d to %d", r.Prev.ClockMillis, r.Next.ClockMillis)
 	case r.Next.TopicID != r.Prev.TopicID:
 		return invalidf("the topic id changes from %q to %q: that is a new generation", r.Prev.TopicID, r.Next.TopicID)
+	case !slices.Equal(r.Next.Closed, r.Prev.Closed):
+		return invalidf("the closed generations change from %+v to %+v", r.Prev.Closed, r.Next.Closed)
+	}
+	if err := checkOffset("the next offset", r.Next); err != nil {
+		return invalidf("%v: read the offset again", err)
 	}
 	return r.checkObjects(incarnation)
+}
+
+// checkFolded: rows with identities are never folded before they have been compared with all others (law 5). A
+// datasource that the view does not show yet is judged when the commit is settled.
+func (r *AppendRequest) checkFolded(v *View) error {
+	d := v.Datasources[r.Commit.Datasource]
+	if d == nil || d.Schema == nil || !d.Schema.Dedup {
+		return nil
+	}
+	for i := range r.Commit.Segments {
+		if r.Commit.Segments[i].Folded {
+			return invalidf("segment %s is folded, but the datasource has dedup", r.Commit.Segments[i].Object)
+		}
+	}
+	return nil
 }
 
 // checkObjects: collection judges an object by the epoch in its name, so that must be the one that is compared.
@@ -223,8 +247,11 @@ func (c *Catalog) Begin(ctx context.Context, o Owner, start Offset) (modRevision
 	case start.Facts != want || start.Facts.SpecVersion < 1 || start.Facts.SpecVersion > sup.Version:
 		return 0, fmt.Errorf("begin %s of %s: %w: facts %+v are not in force: spec version %d, floors %+v: refresh the view",
 			o.path(), o.Supervisor, ErrConflict, start.Facts, sup.Version, floors)
-	case start.Counters != (segment.Counters{}) || start.Next < 0 || start.Generation < 0:
+	case start.Counters != (segment.Counters{}):
 		return 0, invalidf("begin %s of %s: offset %+v is not a beginning", o.path(), o.Supervisor, start)
+	}
+	if err := checkOffset("begin "+o.path(), start); err != nil {
+		return 0, invalidf("%v", err)
 	}
 	return c.putOffset(ctx, offsetPut{
 		kind: RecordBegin, owner: o, next: start, floor: ifModified(floorKey(sup.Datasource), floors.mod),
@@ -273,15 +300,25 @@ func (c *Catalog) Acknowledge(ctx context.Context, o Owner, prevRevision int64, 
 	}
 	next := prev
 	next.Facts = facts
+	if err := checkOffset("acknowledge "+o.path(), next); err != nil {
+		return 0, invalidf("%v: read the offset again", err)
+	}
 	return c.putOffset(ctx, offsetPut{kind: RecordAcknowledge, owner: o, prevRevision: prevRevision, next: next})
 }
 
 // Reset opens the partition's next generation: its topic was made anew, or a person sets it back. Clock and counters
-// begin again; facts carry over.
+// begin again; facts carry over; Closed is set here: read the offset again before appending.
 func (c *Catalog) Reset(ctx context.Context, o Owner, prevRevision int64, prev, next Offset) (modRevision int64, err error) {
 	if next.Generation != prev.Generation+1 || next.Facts != prev.Facts || next.Counters != (segment.Counters{}) ||
 		next.ClockMillis != 0 || next.Next < 0 || prevRevision <= 0 {
 		return 0, invalidf("reset %s of %s: %+v does not open the generation after %+v", o.path(), o.Supervisor, next, prev)
+	}
+	next.Closed = append(slices.Clip(prev.Closed), ClosedGeneration{
+		Generation: prev.Generation, TopicID: prev.TopicID, Start: prev.Next - prev.Counters.Sum(), End: prev.Next,
+		Stored: prev.Counters.Stored,
+	})
+	if err := checkOffset("reset "+o.path(), next); err != nil {
+		return 0, invalidf("%v: read the offset again", err)
 	}
 	return c.putOffset(ctx, offsetPut{kind: RecordReset, owner: o, prevRevision: prevRevision, next: next})
 }

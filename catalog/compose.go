@@ -26,7 +26,8 @@ type SwapRequest struct {
 	Rejects    []segment.Meta  // new
 	Deletions  []Deletion      // new, each in the place of the one that its segment had
 	Sidecars   []Sidecar       // new
-	// LastCompaction replaces the manifest's; nil: it stays (of several manifests that become one: none).
+	// LastCompaction replaces the manifest's; nil: it stays while the settled segments do (of several manifests that become
+	// one: none).
 	LastCompaction json.RawMessage
 	// Duplicates and Filtered are the records that the work removed, for the totals.
 	Duplicates, Filtered int64
@@ -139,22 +140,8 @@ func (r *SwapRequest) check(b *base, incarnation string) error {
 	if r.Base.Revision < b.absorbed {
 		return invalidf("the view of revision %d is older than %d, which is absorbed already", r.Base.Revision, b.absorbed)
 	}
-	for _, v := range b.buckets {
-		if v.Head == nil {
-			continue
-		}
-		switch from := v.Head.State; {
-		case from == HeadDropped && r.State != HeadDropped:
-			return invalidf("bucket %d is dropped for ever", v.Bucket.StartMillis)
-		case from == HeadFolded && r.State == HeadRaw:
-			return invalidf("bucket %d is folded: its rows cannot become raw again", v.Bucket.StartMillis)
-		case r.Plan < v.Head.Plan:
-			return invalidf("bucket %d has plan %d: a plan is never taken back to %d", v.Bucket.StartMillis, v.Head.Plan, r.Plan)
-		}
-	}
-	if r.State == HeadDropped && r.Buckets[len(r.Buckets)-1].EndMillis > r.Base.Datasources[r.Datasource].RetentionFloorMillis {
-		return invalidf("buckets up to %d do not all lie below the retention floor %d", r.Buckets[len(r.Buckets)-1].EndMillis,
-			r.Base.Datasources[r.Datasource].RetentionFloorMillis)
+	if err := r.checkHeads(b); err != nil {
+		return err
 	}
 	return r.checkObjects(b, incarnation)
 }
@@ -193,7 +180,7 @@ func (r *SwapRequest) compose(b *base, incarnation string) (*Manifest, error) {
 	m := &Manifest{
 		Datasource: r.Datasource, Incarnation: incarnation, Epoch: r.Claim.Epoch, Sequence: b.sequence + 1,
 		Buckets: r.Buckets, Plan: r.Plan, PlanSpec: r.PlanSpec, State: r.State, Absorbed: sortRanges(b.ranges),
-		Totals: b.totals.Add(r.totals()),
+		Totals: b.totals.Add(r.totals()), LastCompaction: r.lastCompaction(b),
 	}
 	if r.State == HeadDropped {
 		return m, checkManifest(m)
@@ -211,6 +198,30 @@ func (r *SwapRequest) compose(b *base, incarnation string) (*Manifest, error) {
 		return kept(d.Object) && kept(d.Segment) && !renewed[d.Segment]
 	}), r.Deletions...)
 	return m, checkManifest(m)
+}
+
+// lastCompaction is the request's, or what the one manifest says that the swap replaces, while its settled segments stay
+// as they are.
+func (r *SwapRequest) lastCompaction(b *base) json.RawMessage {
+	if r.LastCompaction != nil || r.State == HeadDropped || len(r.Settled) > 0 {
+		return r.LastCompaction
+	}
+	var last json.RawMessage
+	manifests := 0
+	for _, v := range b.buckets {
+		if v.absorbed != nil {
+			manifests, last = manifests+1, v.absorbed.LastCompaction
+		}
+		for i := range v.Settled {
+			if slices.Contains(r.Consumed, v.Settled[i].Object) {
+				return nil
+			}
+		}
+	}
+	if manifests != 1 {
+		return nil
+	}
+	return last
 }
 
 // totals are what the request itself adds.
@@ -254,7 +265,7 @@ func Rebase(r SwapRequest, newer *View) (SwapRequest, error) {
 		return SwapRequest{}, fmt.Errorf("%w: %w", ErrCannotRebase, err)
 	}
 	for _, v := range now.buckets {
-		if v.Head != nil && (v.Head.State != HeadRaw || v.Head.Plan != r.Plan) {
+		if v.Head != nil && (v.Head.State != HeadRaw || v.Head.Plan != r.Plan || !sameJSON(v.absorbed.PlanSpec, r.PlanSpec)) {
 			return SwapRequest{}, fmt.Errorf("%w: bucket %d has become %s with plan %d", ErrCannotRebase, v.Bucket.StartMillis,
 				v.Head.State, v.Head.Plan)
 		}
@@ -274,7 +285,10 @@ func Rebase(r SwapRequest, newer *View) (SwapRequest, error) {
 			return SwapRequest{}, fmt.Errorf("%w: the deletion vector of %s has changed", ErrCannotRebase, object)
 		}
 	}
-	if len(r.Settled) > 0 {
+	if len(r.Settled)+len(r.Sidecars) > 0 {
+		if !slices.Equal(was.sidecars, now.sidecars) {
+			return SwapRequest{}, fmt.Errorf("%w: there are sidecars that were not compared", ErrCannotRebase)
+		}
 		if err := sameSettled(was, now); err != nil {
 			return SwapRequest{}, err
 		}

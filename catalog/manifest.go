@@ -29,55 +29,101 @@ func checkManifest(m *Manifest) error {
 	return checkManifestSegments(m)
 }
 
+// checkManifestSegments checks what the manifest lists, and law 1 over it.
 func checkManifestSegments(m *Manifest) error {
-	span := segment.Bucket{StartMillis: m.Buckets[0].StartMillis, EndMillis: m.Buckets[len(m.Buckets)-1].EndMillis}
-	seen := map[string]bool{}
-	check := func(s *segment.Meta, kind segment.Kind) error {
-		if err := checkMeta(s, m.Datasource); err != nil {
-			return err
-		}
-		if s.Kind != kind || seen[s.Object] || s.Bucket.StartMillis < span.StartMillis || s.Bucket.EndMillis > span.EndMillis {
-			return corruptf("segment %s does not belong where it is listed", s.Object)
-		}
-		seen[s.Object] = true
-		return nil
-	}
+	l := listed{m: m, seen: map[string]bool{}, span: segment.Bucket{
+		StartMillis: m.Buckets[0].StartMillis, EndMillis: m.Buckets[len(m.Buckets)-1].EndMillis,
+	}}
 	for i := range m.Settled {
-		if err := check(&m.Settled[i], segment.KindData); err != nil {
+		if err := l.segment(&m.Settled[i], segment.KindData); err != nil {
 			return err
+		}
+		if m.Settled[i].Folded != (m.State == HeadFolded) {
+			return corruptf("settled segment %s: folded %t in a head that is %s", m.Settled[i].Object, m.Settled[i].Folded, m.State)
 		}
 	}
 	for i := range m.Adopted {
 		if m.Adopted[i].Unit == "" {
 			return corruptf("adopted segment %s has no unit", m.Adopted[i].Object)
 		}
-		if err := check(&m.Adopted[i].Meta, segment.KindData); err != nil {
+		if err := l.segment(&m.Adopted[i].Meta, segment.KindData); err != nil {
 			return err
 		}
 	}
-	dataSegments := len(seen)
-	deleted := map[string]bool{}
-	for _, d := range m.Deletions {
-		if !seen[d.Segment] || deleted[d.Segment] || d.Object == "" {
-			return corruptf("deletion vector %s names segment %s, which is not there or has one already", d.Object, d.Segment)
-		}
-		deleted[d.Segment] = true
+	if err := l.deletions(); err != nil {
+		return err
 	}
 	for i := range m.Rejects {
-		if err := check(&m.Rejects[i], segment.KindRejects); err != nil {
+		if err := l.segment(&m.Rejects[i], segment.KindRejects); err != nil {
+			return err
+		}
+	}
+	for i := range m.Sidecars {
+		if err := l.sidecar(&m.Sidecars[i]); err != nil {
 			return err
 		}
 	}
 	switch m.State {
 	case HeadRaw, HeadFolded:
 	case HeadDropped:
-		if dataSegments+len(m.Rejects)+len(m.Sidecars) > 0 {
+		if len(l.seen) > 0 {
 			return corruptf("a dropped manifest lists segments")
 		}
 	default:
 		return corruptf("state %q is not known", m.State)
 	}
+	return m.checkRows()
+}
+
+// listed goes through the objects of one manifest.
+type listed struct {
+	m    *Manifest
+	span segment.Bucket
+	seen map[string]bool
+}
+
+func (l *listed) segment(s *segment.Meta, kind segment.Kind) error {
+	if err := checkMeta(s, l.m.Datasource); err != nil {
+		return err
+	}
+	if s.Kind != kind || l.seen[s.Object] || !within(s.Bucket, l.span) {
+		return corruptf("segment %s does not belong where it is listed", s.Object)
+	}
+	l.seen[s.Object] = true
 	return nil
+}
+
+// deletions is called when data segments alone have been seen.
+func (l *listed) deletions() error {
+	deleted := map[string]bool{}
+	for _, d := range l.m.Deletions {
+		if !l.seen[d.Segment] || deleted[d.Segment] || d.Object == "" || d.Rows < 0 || d.Bytes < 0 {
+			return corruptf("deletion vector %s of segment %s cannot be, or is not the only one", d.Object, d.Segment)
+		}
+		if err := checkSHA256(d.Object, d.SHA256); err != nil {
+			return err
+		}
+		deleted[d.Segment] = true
+	}
+	return nil
+}
+
+func (l *listed) sidecar(s *Sidecar) error {
+	if s.Object == "" || l.seen[s.Object] || s.Rows < 0 || s.Bytes <= 0 {
+		return corruptf("sidecar %s of %d identities in %d bytes cannot be, or is listed twice", s.Object, s.Rows, s.Bytes)
+	}
+	l.seen[s.Object] = true
+	if err := checkBucket("sidecar "+s.Object, s.Bucket); err != nil {
+		return err
+	}
+	if !within(s.Bucket, l.span) {
+		return corruptf("sidecar %s does not belong where it is listed", s.Object)
+	}
+	return checkSHA256(s.Object, s.SHA256)
+}
+
+func within(b, span segment.Bucket) bool {
+	return b.StartMillis >= span.StartMillis && b.EndMillis <= span.EndMillis
 }
 
 // sortRanges sorts absorbed commits by position; one that several buckets of a group have absorbed stands there once.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"drumlin/segment"
@@ -308,6 +309,9 @@ func (s *state) putHead(kv KeyValue, objects contents) error {
 	}
 	if m.Datasource != name || m.State != h.State || m.Plan != h.Plan || m.Sequence != h.Sequence {
 		return corruptf("%s and its manifest %s disagree", kv.Key, h.Manifest)
+	}
+	if !slices.ContainsFunc(m.Buckets, func(b segment.Bucket) bool { return b.StartMillis == start }) {
+		return corruptf("%s is not among the buckets of its manifest %s", kv.Key, h.Manifest)
 	}
 	d := s.datasource(name)
 	d.heads[start] = &headState{head: h, mod: kv.ModRevision, manifest: m}

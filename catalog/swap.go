@@ -124,6 +124,9 @@ func (c *Catalog) prepareSwap(ctx context.Context, r *SwapRequest) (*base, *Mani
 	if err != nil {
 		return nil, nil, invalidf("%v", err)
 	}
+	if err := r.checkComposed(b, m); err != nil {
+		return nil, nil, err
+	}
 	err = c.compareKeys(ctx, r.Base.Revision, r.Base.keys, r.Base.hash)
 	var gap *gapError
 	if errors.As(err, &gap) {

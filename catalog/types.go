@@ -30,8 +30,20 @@ type Offset struct {
 	Facts        segment.Facts    `json:"facts"`
 	Counters     segment.Counters `json:"counters"`   // sums over the commits of this generation
 	CommitMillis int64            `json:"commitTime"` // wall clock of the last commit, for people only
+	// Closed are the generations before this one, ascending: nothing at or past the end of one has ever been committed, so
+	// that a rebuild adopts nothing there. Reset sets them, and every later put carries them over. Never changed in place.
+	Closed []ClosedGeneration `json:"closed,omitempty"`
 	// Record is the object that says the same beside the data, for a rebuild. The catalog sets it.
 	Record string `json:"record,omitempty"`
+}
+
+// ClosedGeneration is what a partition's offset said of a generation when it ended.
+type ClosedGeneration struct {
+	Generation int32  `json:"generation"`
+	TopicID    string `json:"topicId"`
+	Start      int64  `json:"start"` // its commits cover [Start, End)
+	End        int64  `json:"end"`
+	Stored     int64  `json:"stored"` // by its counters
 }
 
 // Commit is one handoff: the key commit/{supervisor}/{topic}/{partition}/{generation}/{from}. Its record is written to

@@ -194,21 +194,16 @@ func checkCommit(c *Commit) error {
 }
 
 func checkMeta(m *segment.Meta, datasource string) error {
-	switch {
-	case m.Object == "":
-		return corruptf("a segment of %s has no object", datasource)
-	case m.Datasource != datasource:
+	if m.Datasource != datasource {
 		return corruptf("segment %s belongs to datasource %q, not to %q", m.Object, m.Datasource, datasource)
-	case m.Kind != segment.KindData && m.Kind != segment.KindRejects:
-		return corruptf("segment %s: kind %q is not known", m.Object, m.Kind)
-	case m.Rows <= 0 || m.Bytes <= 0 || m.MinMillis > m.MaxMillis:
-		return corruptf("segment %s: %d rows, %d bytes, times [%d, %d] cannot be", m.Object, m.Rows, m.Bytes,
-			m.MinMillis, m.MaxMillis)
 	}
-	if err := checkSHA256(m.Object, m.SHA256); err != nil {
-		return err
+	if err := m.Validate(); err != nil {
+		return corruptf("%v", err)
 	}
-	return checkBucket("segment "+m.Object, m.Bucket)
+	if m.Folded && m.Kind != segment.KindData {
+		return corruptf("segment %s: rejects are never folded", m.Object)
+	}
+	return nil
 }
 
 func checkBucket(where string, b segment.Bucket) error {
@@ -233,6 +228,21 @@ func checkOffset(where string, o Offset) error {
 	}
 	if n.Sum() > o.Next {
 		return corruptf("%s: counters account for %d offsets below %d", where, n.Sum(), o.Next)
+	}
+	return checkClosed(where, o)
+}
+
+// checkClosed: whoever opens a generation records how the one before it ended.
+func checkClosed(where string, o Offset) error {
+	last := int32(-1)
+	for i, g := range o.Closed {
+		if g.Generation < 0 || i > 0 && g.Generation != last+1 || g.Start < 0 || g.End < g.Start || g.Stored < 0 || g.Stored > g.End-g.Start {
+			return corruptf("%s: closed generation %+v cannot be", where, g)
+		}
+		last = g.Generation
+	}
+	if o.Generation > 0 && last != o.Generation-1 || o.Generation == 0 && len(o.Closed) > 0 {
+		return corruptf("%s: generation %d does not follow the closed ones, of which %d is the last", where, o.Generation, last)
 	}
 	return nil
 }

@@ -191,7 +191,7 @@ func (c *Catalog) apply(ctx context.Context, s *state, b WatchBatch) error {
 
 // applyRevision folds in the changes of one revision.
 func (s *state) applyRevision(events []Event, objects contents) error {
-	before := map[PartitionKey]Offset{}
+	before := map[PartitionKey]*Offset{}
 	var commits []*Commit
 	for _, e := range events {
 		skip, err := s.note(e)
@@ -221,11 +221,12 @@ func (s *state) applyRevision(events []Event, objects contents) error {
 	return s.checkTiling(before, commits)
 }
 
-func (s *state) offset(k PartitionKey) Offset {
-	if sup := s.supervisors[k.Supervisor]; sup != nil && sup.partitions[k] != nil {
-		return sup.partitions[k].Offset
+// offset is the partition's offset as it stands now; nil: none. A later put makes another.
+func (s *state) offset(k PartitionKey) *Offset {
+	if sup := s.supervisors[k.Supervisor]; sup != nil && sup.partitions[k] != nil && sup.partitions[k].OffsetRevision != 0 {
+		return &sup.partitions[k].Offset
 	}
-	return Offset{}
+	return nil
 }
 
 func (s *state) commitAt(key string) *Commit {
@@ -239,13 +240,15 @@ func (s *state) commitAt(key string) *Commit {
 
 // checkTiling holds the commits of one revision against the offsets that it moved: each commit begins where its
 // partition stood, ends where it stands now, and no offset moves within a generation without one.
-func (s *state) checkTiling(before map[PartitionKey]Offset, commits []*Commit) error {
+func (s *state) checkTiling(before map[PartitionKey]*Offset, commits []*Commit) error {
 	moved := map[PartitionKey]bool{}
 	for _, c := range commits {
 		k := PartitionKey{Supervisor: c.Supervisor, Topic: c.Range.Topic, Partition: c.Range.Partition}
-		was, ok := before[k]
-		now := s.offset(k)
-		if !ok || was.Generation != c.Range.Generation || was.Next != c.Range.From || now.Next != c.Range.To {
+		was, now := before[k], s.offset(k)
+		if was == nil || now == nil {
+			return gapf("commit %s came without the partition's offset", commitKey(c.Supervisor, c.Range))
+		}
+		if was.Generation != c.Range.Generation || was.Next != c.Range.From || now.Next != c.Range.To {
 			return gapf("commit %s does not fit the partition's offset, which went from %d to %d",
 				commitKey(c.Supervisor, c.Range), was.Next, now.Next)
 		}
@@ -253,8 +256,7 @@ func (s *state) checkTiling(before map[PartitionKey]Offset, commits []*Commit) e
 	}
 	for k, was := range before {
 		now := s.offset(k)
-		fresh := was == (Offset{})
-		if !fresh && now.Generation == was.Generation && now.Next != was.Next && !moved[k] {
+		if was != nil && now.Generation == was.Generation && now.Next != was.Next && !moved[k] {
 			return gapf("offset of %+v went from %d to %d without a commit", k, was.Next, now.Next)
 		}
 	}

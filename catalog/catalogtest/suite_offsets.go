@@ -2,6 +2,7 @@ package catalogtest
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -12,26 +13,66 @@ import (
 func runOffsets(t *testing.T, factory Factory) {
 	t.Run("begin", func(t *testing.T) { testBegin(t, factory) })
 	t.Run("acknowledge", func(t *testing.T) { testAcknowledge(t, factory) })
-	t.Run("reset", func(t *testing.T) {
-		e := newEnv(t, factory)
-		_, w := e.writer(t)
-		w.MustAppend(t, Hour(1), 5)
-		next := w.Offset
-		next.Generation, next.Next, next.TopicID = 1, 0, "another"
-		if _, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, next); !errors.Is(err, catalog.ErrInvalid) {
-			t.Errorf("reset that carries counters over: %v", err)
-		}
-		next.Counters, next.ClockMillis = segment.Counters{}, 0
-		rev, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Offset, w.Revision = next, rev
-		w.MustAppend(t, Hour(1), 3)
-		if v := e.refresh(t); rows(v) != 8 || catalog.Verify(v) != nil {
-			t.Errorf("%d rows, %v", rows(v), catalog.Verify(v))
-		}
-	})
+	t.Run("reset", func(t *testing.T) { testReset(t, factory) })
+}
+
+// testReset: the ends of former generations stand in every offset from then on.
+func testReset(t *testing.T, factory Factory) {
+	e := newEnv(t, factory)
+	_, w := e.writer(t)
+	w.MustAppend(t, Hour(1), 5)
+	closed := catalog.ClosedGeneration{TopicID: w.Offset.TopicID, End: w.Offset.Next, Stored: 5}
+	next := w.Offset
+	next.Generation, next.Next, next.TopicID = 1, 3, "another"
+	if _, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, next); !errors.Is(err, catalog.ErrInvalid) {
+		t.Errorf("reset that carries counters over: %v", err)
+	}
+	next.Counters, next.ClockMillis = segment.Counters{}, 0
+	rev, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Offset, w.Revision = next, rev
+	blind := w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 3})
+	if _, err := w.C.Append(t.Context(), blind); !errors.Is(err, catalog.ErrInvalid) {
+		t.Errorf("append that would forget the closed generation: %v", err)
+	}
+	if _, err := e.c.Acknowledge(t.Context(), w.Owner, rev, next, next.Facts); !errors.Is(err, catalog.ErrInvalid) {
+		t.Errorf("acknowledgement that would forget the closed generation: %v", err)
+	}
+	if w.Offset, w.Revision, _, err = e.c.ReadOffset(t.Context(), w.Owner.PartitionKey); err != nil {
+		t.Fatal(err)
+	}
+	forgetful := w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 3})
+	forgetful.Next.Closed = nil
+	if _, err := w.C.Append(t.Context(), forgetful); !errors.Is(err, catalog.ErrInvalid) {
+		t.Errorf("append whose next offset forgets the closed generation: %v", err)
+	}
+	w.MustAppend(t, Hour(1), 3)
+	v := e.refresh(t)
+	if rows(v) != 8 || catalog.Verify(v) != nil {
+		t.Errorf("%d rows, %v", rows(v), catalog.Verify(v))
+	}
+	off := v.Supervisors["s"].Partitions[partition(0)].Offset
+	if !reflect.DeepEqual(off.Closed, []catalog.ClosedGeneration{closed}) {
+		t.Errorf("closed generations %+v", off.Closed)
+	}
+	record, err := catalog.DecodeRecord(off.Record, e.objects.read(t, off.Record))
+	if err != nil || !reflect.DeepEqual(record.Offset.Closed, off.Closed) {
+		t.Errorf("the newest record has %+v, %v", record, err)
+	}
+	again := off
+	again.Generation, again.Next, again.Counters, again.ClockMillis = 2, 0, segment.Counters{}, 0
+	if _, err := e.c.Reset(t.Context(), w.Owner, w.Revision, w.Offset, again); err != nil {
+		t.Fatal(err)
+	}
+	off = e.refresh(t).Supervisors["s"].Partitions[partition(0)].Offset
+	if want := (catalog.ClosedGeneration{Generation: 1, TopicID: "another", Start: 3, End: 7, Stored: 3}); len(off.Closed) != 2 || off.Closed[1] != want {
+		t.Errorf("closed generations %+v, want the second %+v", off.Closed, want)
+	}
+	if err := catalog.Verify(e.refresh(t)); err != nil {
+		t.Error(err)
+	}
 }
 
 func testBegin(t *testing.T, factory Factory) {
@@ -71,7 +112,7 @@ func testBegin(t *testing.T, factory Factory) {
 		t.Errorf("begin again: %v", err)
 	}
 	r, err := catalog.DecodeRecord(off.Record, e.objects.read(t, off.Record))
-	if err != nil || r.Kind != catalog.RecordBegin || r.Offset != off {
+	if err != nil || r.Kind != catalog.RecordBegin || !reflect.DeepEqual(r.Offset, off) {
 		t.Errorf("record %+v, %v", r, err)
 	}
 }

@@ -126,10 +126,14 @@ func testSwapRefused(t *testing.T, factory Factory) {
 	}
 	fold := good
 	fold.State, fold.Plan, fold.PlanSpec = catalog.HeadFolded, 3, []byte(`{}`)
+	fold.Settled = []segment.Meta{folded(good.Settled[0])}
 	mustDone(t, e.swap(t, fold))
 	for name, spoil := range map[string]func(*catalog.SwapRequest){
 		"unfold":         func(r *catalog.SwapRequest) { r.State = catalog.HeadRaw },
 		"plan goes back": func(r *catalog.SwapRequest) { r.Plan, r.PlanSpec = 2, []byte(`{}`) },
+		"another plan":   func(r *catalog.SwapRequest) { r.PlanSpec = []byte(`{"a":1}`) },
+		"no plan":        func(r *catalog.SwapRequest) { r.PlanSpec = nil },
+		"settled stays":  func(r *catalog.SwapRequest) { r.Plan, r.PlanSpec = 4, []byte(`{"a":1}`) },
 	} {
 		r := fold
 		r.Base, r.Consumed, r.Settled = e.refresh(t), nil, nil

@@ -102,6 +102,11 @@ func runSwap(t *testing.T, factory Factory) {
 	t.Run("claims", func(t *testing.T) { testClaims(t, factory) })
 	t.Run("rebase", func(t *testing.T) { testRebase(t, factory) })
 	t.Run("drop", func(t *testing.T) { testDrop(t, factory) })
+	t.Run("law 1", func(t *testing.T) { testSwapConserves(t, factory) })
+	t.Run("last compaction", func(t *testing.T) { testLastCompaction(t, factory) })
+	t.Run("folded", func(t *testing.T) { testFoldedHead(t, factory) })
+	t.Run("identities", func(t *testing.T) { testIdentities(t, factory) })
+	t.Run("forgotten identities", func(t *testing.T) { testForgottenIdentities(t, factory) })
 	t.Run("refused", func(t *testing.T) { testSwapRefused(t, factory) })
 	t.Run("incomplete view", func(t *testing.T) { testIncompleteView(t, factory) })
 }
