@@ -1,0 +1,266 @@
+package compaction
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"drumlin/catalog"
+	"drumlin/rollup"
+	"drumlin/segment"
+	"drumlin/spec"
+)
+
+// Policy says what a compaction is after. A task that a person submits has none: it does what can be done.
+type Policy string
+
+// The standing policies of auto-compaction.
+const (
+	// PolicyRecent merges small tail segments of the newest chunks: cheap, and it changes no layout and no plan.
+	PolicyRecent Policy = "recent"
+	// PolicyHistorical compacts whole chunks towards the target size, where rewriting them is worth it.
+	PolicyHistorical Policy = "historical"
+)
+
+// What a task that does not say it gets.
+const (
+	defaultMaxRowsPerSegment  = 5_000_000
+	defaultTargetSegmentBytes = 300_000_000
+)
+
+// ErrNoSegments: the task's intervals hold no data at all. The plan of such a task is a *PlanError that is this error too.
+var ErrNoSegments = errors.New("no segments")
+
+// PlanError lists everything that speaks against a task at the view that it was planned on.
+type PlanError struct {
+	Problems spec.Problems
+	// NoSegments: the task's intervals hold no data. It is a failure of a running task, and no fault of a submitted one.
+	NoSegments bool
+}
+
+func (e *PlanError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Is makes errors.Is(err, ErrNoSegments) true where there is no data and nothing else is wrong.
+func (e *PlanError) Is(target error) bool {
+	return target == ErrNoSegments && e.NoSegments && len(e.Problems) == 1
+}
+
+// TaskPlan is what a task comes to at one view.
+type TaskPlan struct {
+	Chunks   []ChunkPlan     // ascending
+	Empty    []spec.Interval // the parts of the task's intervals that hold no data, ascending
+	Warnings []string
+}
+
+// ChunkPlan is what becomes of one output chunk: buckets that are claimed and swapped together.
+type ChunkPlan struct {
+	Interval spec.Interval
+	Buckets  []segment.Bucket
+	Job      *Job          // nil: nothing to do, or refused
+	Reason   string        // why there is a job, or why there is none
+	Problems spec.Problems // why it is refused; none otherwise
+	Before   Shape
+}
+
+// PlanTask says what the task does at the view. It is a pure function. Where anything speaks against the task, in whatever
+// chunk, the error is a *PlanError with every problem: a submission is judged by the same function as a run.
+func PlanTask(view *catalog.View, t *spec.Task) (*TaskPlan, error) {
+	plan, problems := planTask(view, t)
+	noSegments := false
+	if plan != nil {
+		for i := range plan.Chunks {
+			problems = append(problems, plan.Chunks[i].Problems...)
+		}
+		if t.Type != spec.TaskKill && !plan.hasData() {
+			noSegments = true
+			problems = append(problems, spec.Problem{Path: "interval", Message: noSegmentsMessage(t, plan)})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, &PlanError{Problems: problems, NoSegments: noSegments}
+	}
+	return plan, nil
+}
+
+// hasData: chunks below the retention floor count as none.
+func (p *TaskPlan) hasData() bool {
+	for i := range p.Chunks {
+		if !p.Chunks[i].Before.Dropped {
+			return true
+		}
+	}
+	return false
+}
+
+func noSegmentsMessage(t *spec.Task, plan *TaskPlan) string {
+	where := make([]string, len(t.Intervals))
+	for i, interval := range t.Intervals {
+		where[i] = showInterval(interval)
+	}
+	text := fmt.Sprintf("%v: %s holds no data in %s", ErrNoSegments, t.DataSource, strings.Join(where, ", "))
+	if len(plan.Chunks) > 0 {
+		text += ", but for chunks that the retention floor has dropped"
+	}
+	return text
+}
+
+// planTask plans every chunk. Problems are those of the task as a whole; each chunk has its own beside. The plan is nil
+// where nothing could be planned at all.
+func planTask(view *catalog.View, t *spec.Task) (*TaskPlan, spec.Problems) {
+	ds := view.Datasources[t.DataSource]
+	if ds == nil {
+		return nil, spec.Problems{{Path: "dataSource", Message: fmt.Sprintf("datasource %q does not exist", t.DataSource)}}
+	}
+	if ds.Schema == nil {
+		return nil, spec.Problems{{Path: "dataSource", Message: fmt.Sprintf("datasource %q has no schema yet", t.DataSource)}}
+	}
+	if t.Type == spec.TaskKill {
+		return &TaskPlan{}, nil
+	}
+	intervals, problems := taskIntervals(ds, t)
+	r, more := newRequest(ds, t.Change, t.Tuning)
+	problems = append(problems, more...)
+	if r == nil {
+		return nil, problems
+	}
+	r.allowUnaligned, r.acknowledgedMillis = t.AllowNonAlignedInterval, acknowledgedMillis(view, t.DataSource)
+	r.policy, r.intervals = Policy(t.Policy), intervals
+	if r.policy == PolicyRecent {
+		r.keepAll()
+	}
+	plan := &TaskPlan{Warnings: r.warnings}
+	if t.Type == spec.TaskMarkUnused {
+		for _, c := range existingChunks(ds, intervals) {
+			plan.Chunks = append(plan.Chunks, r.planDiscard(ds, c))
+		}
+	} else {
+		chunks, more := r.chunks(ds, intervals)
+		problems = append(problems, more...)
+		for _, c := range chunks {
+			plan.Chunks = append(plan.Chunks, r.planChunk(ds, c))
+		}
+	}
+	plan.Empty = emptyParts(intervals, plan.Chunks)
+	return plan, problems
+}
+
+// request is what a compaction asks for, whether a task asks or a standing policy.
+type request struct {
+	policy      Policy
+	intervals   []spec.Interval   // joined
+	granularity *spec.Granularity // nil: chunks stay as they are
+	change      rollup.Change
+	changes     bool     // change asks for something
+	maxRows     int64    // per segment
+	targetBytes int64    // of a segment
+	partition   []string // nil: by size alone
+	// keepPartition leaves ranges that an earlier compaction cut as they are, where partition says nothing.
+	keepPartition  bool
+	allowUnaligned bool
+	// acknowledgedMillis is the dedup floor that every partition has acknowledged; 0: none.
+	acknowledgedMillis int64
+	warnings           []string
+}
+
+// newRequest reads what the documents of a task or of a config say. The request is nil where they cannot be read.
+func newRequest(ds *catalog.DatasourceView, c spec.CompactionChange, t spec.CompactionTuning) (*request, spec.Problems) {
+	r := &request{
+		granularity: c.SegmentGranularity, maxRows: t.MaxRowsPerSegment, targetBytes: t.TargetSegmentBytes,
+		partition: t.PartitionDimensions,
+	}
+	if r.maxRows <= 0 {
+		r.maxRows = defaultMaxRowsPerSegment
+	}
+	if r.targetBytes <= 0 {
+		r.targetBytes = defaultTargetSegmentBytes
+	}
+	r.change = rollup.Change{
+		QueryGranularity: c.QueryGranularity, Rollup: c.Rollup, SortBy: c.SortBy, Exclusions: c.Exclusions,
+	}
+	problems := r.readDimensions(ds.Schema, c.Dimensions)
+	var err error
+	if len(c.Metrics) > 0 {
+		r.change.Metrics, r.warnings, err = rollup.ParseMetrics(c.Metrics)
+		problems = append(problems, problemsOf("metricsSpec", err)...)
+	}
+	if len(c.Filter) > 0 {
+		r.change.Filter, err = rollup.ParseFilter(c.Filter)
+		problems = append(problems, problemsOf("transformSpec.filter", err)...)
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	r.changes = c.QueryGranularity != nil || c.Rollup != nil || c.Dimensions != nil || c.SortBy != nil ||
+		c.Exclusions != nil || r.change.Metrics != nil || r.change.Filter != nil
+	return r, nil
+}
+
+// readDimensions takes the names of the dimensions. A published column's type is final.
+func (r *request) readDimensions(s *segment.Schema, dimensions []spec.Dimension) spec.Problems {
+	if dimensions == nil {
+		return nil
+	}
+	var problems spec.Problems
+	r.change.Dimensions = make([]string, 0, len(dimensions))
+	for i, d := range dimensions {
+		r.change.Dimensions = append(r.change.Dimensions, d.Name)
+		for _, c := range s.Columns {
+			if c.Name == d.Name && string(c.Type) != string(d.Type) {
+				problems = append(problems, spec.Problem{
+					Path: fmt.Sprintf("dimensionsSpec.dimensions[%d]", i),
+					Message: fmt.Sprintf("the column %q is of type %s for ever: write {\"type\": %q, \"name\": %q}", d.Name, c.Type,
+						c.Type, d.Name),
+				})
+			}
+		}
+	}
+	return problems
+}
+
+// keepAll takes back what would change layout or plan.
+func (r *request) keepAll() {
+	r.granularity, r.change, r.changes, r.keepPartition = nil, rollup.Change{}, false, true
+	r.partition = nil
+}
+
+// problemsOf makes a problem of each of the errors that err joins.
+func problemsOf(path string, err error) spec.Problems {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		var out spec.Problems
+		for _, e := range joined.Unwrap() {
+			out = append(out, problemsOf(path, e)...)
+		}
+		return out
+	}
+	var problems spec.Problems
+	if errors.As(err, &problems) {
+		return problems
+	}
+	return spec.Problems{{Path: path, Message: err.Error()}}
+}
+
+// acknowledgedMillis is the dedup floor that every partition of the datasource has acknowledged at a committed offset. A
+// partition that has not begun will begin with the floor in force.
+func acknowledgedMillis(view *catalog.View, datasource string) int64 {
+	floor := view.Datasources[datasource].DedupFloorMillis
+	for _, s := range view.Supervisors {
+		if s.Datasource != datasource {
+			continue
+		}
+		for _, p := range s.Partitions {
+			if p.OffsetRevision != 0 {
+				floor = min(floor, p.Offset.Facts.DedupFloorMillis)
+			}
+		}
+	}
+	return floor
+}

@@ -1,0 +1,154 @@
+package compaction
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"drumlin/catalog"
+	"drumlin/rollup"
+	"drumlin/segment"
+	"drumlin/spec"
+)
+
+// target is the plan that a chunk gets.
+type target struct {
+	definition *rollup.Definition // nil: rows as ingested
+	number     int64
+	planSpec   json.RawMessage // nil where number is 0
+	changed    bool            // of at least one of the chunk's units
+	sortBy     []string        // the order of rows in force
+}
+
+func (t *target) state() catalog.HeadState {
+	if t.definition != nil && t.definition.Rollup {
+		return catalog.HeadFolded
+	}
+	return catalog.HeadRaw
+}
+
+// target narrows the plans of the chunk's units as the request asks. Units with different plans meet first.
+func (r *request) target(ds *catalog.DatasourceView, c *chunk) (*target, spec.Problems) {
+	where := "the plan of " + showInterval(c.interval)
+	current, err := planOf(ds, c)
+	if err != nil {
+		return nil, problemsOf(where, err)
+	}
+	if r.changes {
+		if current, err = current.Narrow(r.change, ds.Schema); err != nil {
+			return nil, problemsOf("", err)
+		}
+	}
+	if current.Identity() {
+		current = nil
+	}
+	t := &target{definition: current, sortBy: ds.Schema.SortBy}
+	if current != nil && len(current.SortBy) > 0 {
+		t.sortBy = current.SortBy
+	}
+	if err := t.numbered(ds, c); err != nil {
+		return nil, problemsOf(where, err)
+	}
+	return t, r.checkTarget(ds, c, t)
+}
+
+// planOf is the plan that the chunk has before any change: nil for rows as ingested.
+func planOf(ds *catalog.DatasourceView, c *chunk) (*rollup.Definition, error) {
+	specs := [][]byte{}
+	for _, u := range c.units {
+		if !slices.ContainsFunc(specs, func(s []byte) bool { return bytes.Equal(s, u.PlanSpec) }) {
+			specs = append(specs, u.PlanSpec)
+		}
+	}
+	definitions := make([]*rollup.Definition, len(specs))
+	for i, s := range specs {
+		if len(s) == 0 {
+			continue
+		}
+		d, err := rollup.ParseDefinition(s)
+		if err != nil {
+			return nil, err
+		}
+		definitions[i] = d
+	}
+	if len(definitions) == 1 {
+		return definitions[0], nil
+	}
+	return rollup.Meet(ds.Schema, definitions...)
+}
+
+// numbered gives the plan its number: that of the units where it is theirs, else one more than any of them has. Equal numbers
+// of one chunk always mean equal plans.
+func (t *target) numbered(ds *catalog.DatasourceView, c *chunk) error {
+	var canonical []byte
+	if t.definition != nil {
+		var err error
+		if canonical, err = t.definition.Canonical(); err != nil {
+			return err
+		}
+	}
+	for _, u := range c.units {
+		if !bytes.Equal(u.PlanSpec, canonical) {
+			t.changed = true
+		}
+		if u.Head != nil {
+			t.number = max(t.number, u.Head.Plan)
+		}
+	}
+	fits := t.number > 0 || bytes.Equal(ds.Plan, canonical)
+	for _, u := range c.units {
+		if u.Head != nil && u.Head.Plan == t.number && t.number > 0 && !bytes.Equal(u.PlanSpec, canonical) {
+			fits = false
+		}
+	}
+	if !fits {
+		t.number++
+	}
+	if t.number > 0 {
+		t.planSpec = canonical
+	}
+	if t.number > 0 && canonical == nil {
+		return fmt.Errorf("plan %d would be rows as ingested, which only plan 0 can be", t.number)
+	}
+	return nil
+}
+
+// checkTarget refuses what the plan and the cutting of the chunk cannot be together.
+func (r *request) checkTarget(ds *catalog.DatasourceView, c *chunk, t *target) spec.Problems {
+	var problems spec.Problems
+	if t.changed && c.partly && !r.allowUnaligned {
+		problems = append(problems, spec.Problem{Path: "interval", Message: fmt.Sprintf(
+			"the chunk %s lies only partly in it, and a chunk changes its plan as a whole: ask for whole chunks, or set "+
+				"ioConfig.allowNonAlignedInterval, so that they are taken whole", showInterval(c.interval))})
+	}
+	if t.definition != nil && !t.definition.QueryGranularity.IsZero() {
+		g := t.definition.QueryGranularity
+		start, _ := g.Chunk(c.interval.StartMillis)
+		switch {
+		case start != c.interval.StartMillis || !endsChunk(g, c.interval.EndMillis):
+			problems = append(problems, spec.Problem{Path: "granularitySpec.queryGranularity", Message: fmt.Sprintf(
+				"%s is coarser than the chunk %s: it must be as fine as the segmentGranularity, or finer", g, showInterval(c.interval))})
+		case !c.cut.IsZero() && !g.Divides(c.cut):
+			problems = append(problems, spec.Problem{Path: granularityPath, Message: fmt.Sprintf(
+				"%s does not hold whole chunks of queryGranularity %s", c.cut, g)})
+		}
+	}
+	for i, name := range r.partition {
+		if !keeps(t.definition, ds.Schema, name) {
+			problems = append(problems, spec.Problem{
+				Path:    fmt.Sprintf("tuningConfig.partitionsSpec.partitionDimensions[%d]", i),
+				Message: fmt.Sprintf("%q is not among the dimensions of the chunk %s", name, showInterval(c.interval)),
+			})
+		}
+	}
+	return problems
+}
+
+// keeps says whether rows seen through the definition have the dimension.
+func keeps(d *rollup.Definition, s *segment.Schema, name string) bool {
+	if d != nil && d.Dimensions != nil {
+		return slices.Contains(d.Dimensions, name)
+	}
+	return slices.Contains(s.Dimensions, name)
+}
