@@ -18,9 +18,15 @@ type Options struct {
 	Queries     Queries
 	Supervisors Supervisors
 	Controls    Controls
-	Health      Health // nil: always healthy
-	Logger      *slog.Logger
-	Version     string
+	// Tasks and TaskOutputs make the paths of tasks, AutoCompaction, CompactionProgress and Rules those of the coordinator.
+	Tasks              Tasks
+	TaskOutputs        TaskOutputs // without Tasks: not used
+	AutoCompaction     AutoCompaction
+	CompactionProgress CompactionProgress
+	Rules              Rules
+	Health             Health // nil: always healthy
+	Logger             *slog.Logger
+	Version            string
 	// Gatherer is what GET /metrics shows; Registerer takes the api's own metrics. Either may be nil.
 	Gatherer   prometheus.Gatherer
 	Registerer prometheus.Registerer
@@ -34,12 +40,19 @@ type server struct {
 	queries     Queries
 	supervisors Supervisors
 	controls    Controls
-	health      Health
-	logger      *slog.Logger
-	version     string
-	metrics     *metrics
-	running     running
-	paths       []string // every route, for the answer to a path that does not exist
+
+	tasks          Tasks
+	outputs        TaskOutputs
+	autoCompaction AutoCompaction
+	compaction     CompactionProgress
+	rules          Rules
+
+	health  Health
+	logger  *slog.Logger
+	version string
+	metrics *metrics
+	running running
+	paths   []string // every route, for the answer to a path that does not exist
 }
 
 // New returns the handler of all paths.
@@ -53,6 +66,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{
 		queries: o.Queries, supervisors: o.Supervisors, controls: o.Controls, health: o.Health,
+		tasks: o.Tasks, outputs: o.TaskOutputs, autoCompaction: o.AutoCompaction, compaction: o.CompactionProgress, rules: o.Rules,
 		logger: o.Logger, version: o.Version, metrics: m,
 	}
 	var handler http.Handler = s.routes(o.Gatherer)
@@ -87,7 +101,7 @@ type route struct {
 
 const supervisorPath = "/druid/indexer/v1/supervisor"
 
-// routes builds the mux: every route, 405 for a known path with another method, 404 for the rest.
+// routes builds the mux of the parts that there are.
 func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
 	list := []route{
 		{"GET", "/status", s.handleStatus},
@@ -116,6 +130,23 @@ func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
 			route{"POST", supervisorPath + "/{id}/suspend", s.control(s.controls.Suspend)},
 			route{"POST", supervisorPath + "/{id}/resume", s.control(s.controls.Resume)})
 	}
+	if s.tasks != nil {
+		list = append(list, s.taskRoutes()...)
+	}
+	if s.autoCompaction != nil {
+		list = append(list, s.autoCompactionRoutes()...)
+	}
+	if s.compaction != nil {
+		list = append(list, s.compactionRoutes()...)
+	}
+	if s.rules != nil {
+		list = append(list, s.rulesRoutes()...)
+	}
+	return s.mux(list)
+}
+
+// mux answers the routes, 405 for a known path with another method, and 404 for the rest.
+func (s *server) mux(list []route) *http.ServeMux {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
 	for _, r := range list {

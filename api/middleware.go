@@ -138,7 +138,9 @@ func ourFault(status int, err error) bool {
 }
 
 func polled(r *http.Request) bool {
-	return r.Method == http.MethodGet && (r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/status"))
+	path := r.URL.Path
+	return r.Method == http.MethodGet && (path == "/metrics" || strings.HasPrefix(path, "/status") ||
+		strings.HasPrefix(path, taskPath+"/") && strings.HasSuffix(path, "/status"))
 }
 
 // checkHost refuses requests that reached a loopback listener under another name: a web page can make its own name

@@ -22,22 +22,9 @@ var specMedia = map[string]bool{
 
 // handleSubmit answers POST …/supervisor.
 func (s *server) handleSubmit(w http.ResponseWriter, r *http.Request) {
-	media, err := mediaType(r)
-	if err == nil && !specMedia[media] {
-		err = unsupportedMedia(media, "Send a spec as application/yaml or application/json, for example: "+
-			"curl -H 'Content-Type: application/yaml' --data-binary @spec.yaml.")
-	}
+	body, err := readSpec(w, r, "a supervisor spec")
 	if err != nil {
 		writeError(w, r, err)
-		return
-	}
-	body, err := readBody(w, r, maxSpecBytes)
-	if err != nil {
-		writeError(w, r, err)
-		return
-	}
-	if len(strings.TrimSpace(string(body))) == 0 {
-		writeError(w, r, invalidInput("The request body is empty: it must hold a supervisor spec in YAML or JSON."))
 		return
 	}
 	id, warnings, err := s.supervisors.Submit(r.Context(), body)
