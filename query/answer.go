@@ -19,6 +19,7 @@ type Stats struct {
 	PrunedSegments int   // left out by time or by bounds of columns
 	DedupRows      int64 // rows that entered the search for copies
 	Losers         int64 // copies that were removed
+	FoldedRows     int64 // rows that were rolled up for this answer, since compaction has not done it yet
 }
 
 // Answer is a whole result, computed at one cut. It is read row by row and closed once. It is not safe for concurrent
@@ -28,6 +29,7 @@ type Answer struct {
 	Cut     Cut
 	Stats   Stats
 
+	hold    *foldHold
 	session *duckdb.Session
 	result  *duckdb.Result
 	row     int
@@ -93,6 +95,7 @@ func (a *Answer) Close() error {
 	a.once.Do(func() {
 		a.left = 0
 		a.err = a.session.Close()
+		a.hold.release()
 	})
 	return a.err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"drumlin/catalog"
 	"drumlin/duckdb"
@@ -21,11 +22,17 @@ type builder struct {
 	mentions []mention
 	internal map[string]string // table → name of its view
 	plans    map[string]*tablePlan
+	tables   map[string]*tableRules // by the table that a plan is for
+	mem      memory.Allocator       // of what is folded
+	hold     *foldHold
 	stats    Stats
 }
 
-func newBuilder(s *snapshot, a *admitted) *builder {
-	return &builder{snap: s, mentions: a.mentions, internal: map[string]string{}, plans: map[string]*tablePlan{}}
+func newBuilder(s *snapshot, a *admitted, mem memory.Allocator, budget *foldBudget) *builder {
+	return &builder{
+		snap: s, mentions: a.mentions, internal: map[string]string{}, plans: map[string]*tablePlan{},
+		tables: map[string]*tableRules{}, mem: mem, hold: &foldHold{budget: budget},
+	}
 }
 
 // plan decides what each table needs. The order of tables, and so the views' names, follow the tables' names.
@@ -37,7 +44,12 @@ func (b *builder) plan(tables map[string]bool) error {
 			continue
 		}
 		ds := b.snap.datasources[name]
-		in, err := ds.planInput()
+		rules, err := newTableRules(ds.view)
+		if err != nil {
+			return err
+		}
+		b.tables[table] = rules
+		in, err := ds.planInput(rules)
 		if err != nil {
 			return err
 		}
@@ -48,7 +60,9 @@ func (b *builder) plan(tables map[string]bool) error {
 		}
 		p := planTable(in)
 		b.plans[table] = &p
-		b.stats.Segments += len(p.settled) + len(p.unsettled)
+		for _, part := range p.parts {
+			b.stats.Segments += len(part.segments())
+		}
 		b.stats.PrunedSegments += p.pruned
 		b.stats.DedupRows += p.dedupRows
 	}
@@ -61,25 +75,28 @@ func readable(b *catalog.BucketView) error {
 	switch {
 	case b.Head == nil || b.Dropped():
 		return nil
-	case b.Head.State != catalog.HeadRaw:
-		return fmt.Errorf("the bucket at %d holds rows in the state %q, which this version cannot read", b.Bucket.StartMillis, b.Head.State)
-	case b.Head.Plan != 0:
-		return fmt.Errorf("the bucket at %d has the plan %d, which this version cannot apply", b.Bucket.StartMillis, b.Head.Plan)
+	case b.Head.State != catalog.HeadRaw && b.Head.State != catalog.HeadFolded:
+		return fmt.Errorf("the bucket at %s holds rows in the state %q, which this version cannot read", isoTime(b.Bucket.StartMillis), b.Head.State)
 	case b.Manifest == nil || len(b.Manifest.Deletions) > 0:
-		return fmt.Errorf("the bucket at %d has rows marked as deleted, which this version cannot leave out", b.Bucket.StartMillis)
+		return fmt.Errorf("the bucket at %s has rows marked as deleted, which this version cannot leave out", isoTime(b.Bucket.StartMillis))
 	}
 	return nil
 }
 
-func (ds *datasourceSnapshot) planInput() (planInput, error) {
-	in := planInput{schema: ds.view.Schema, schemas: ds.view.Schemas}
+func (ds *datasourceSnapshot) planInput(t *tableRules) (planInput, error) {
+	in := planInput{dedup: ds.view.Schema.Dedup, columns: t.prunable(), schemas: ds.view.Schemas, rules: t.list}
 	for _, b := range ds.view.Buckets {
 		if err := readable(b); err != nil {
 			return in, fmt.Errorf("datasource %s: %w", ds.view.Name, err)
 		}
-		bucket := bucketInput{bucket: b.Bucket, dropped: b.Dropped(), settled: b.Settled}
-		for _, t := range b.Tail {
-			bucket.tail = append(bucket.tail, tailInput{t.Meta, t.Unit})
+		bucket := bucketInput{bucket: b.Bucket, dropped: b.Dropped(), rules: t.byText[string(b.PlanSpec)], settled: b.Settled}
+		for _, s := range b.Tail {
+			bucket.tail = append(bucket.tail, tailInput{s.Meta, s.Unit})
+		}
+		if b.Manifest != nil && !b.Dropped() {
+			for _, s := range b.Manifest.Sidecars {
+				bucket.sidecars = append(bucket.sidecars, sidecarMeta(s))
+			}
 		}
 		in.buckets = append(in.buckets, bucket)
 	}
@@ -102,11 +119,19 @@ func (ds *datasourceSnapshot) planInput() (planInput, error) {
 	return in, nil
 }
 
-// segments are all segments that any view reads.
+// sidecarMeta describes a sidecar to the cache.
+func sidecarMeta(s catalog.Sidecar) segment.Meta {
+	return segment.Meta{Object: s.Object, Bytes: s.Bytes, SHA256: s.SHA256, Kind: segment.KindIDs, Bucket: s.Bucket, Rows: s.Rows}
+}
+
+// segments are all objects that any view reads.
 func (b *builder) segments() []segment.Meta {
 	var out []segment.Meta
 	for _, p := range b.plans {
-		out = append(append(append(out, p.settled...), p.unsettled...), p.narrow...)
+		for _, part := range p.parts {
+			out = append(out, part.segments()...)
+		}
+		out = append(append(out, p.narrow...), p.sidecars...)
 	}
 	if _, ok := b.internal["sys.rejects"]; ok {
 		for _, g := range coldRejects(b.snap) {
@@ -146,29 +171,55 @@ func pathsOf(pins *cache.Pins) func([]segment.Meta) []string {
 
 func (b *builder) datasourceView(ctx context.Context, session *duckdb.Session, pins *cache.Pins, table string) error {
 	ds, plan := b.snap.datasources[strings.TrimPrefix(table, datasourcePrefix)], b.plans[table]
-	t := &tableSQL{name: b.internal[table], columns: userColumns(ds.view.Schema), paths: pathsOf(pins), plan: plan}
-	if plan.hotData {
+	t := &tableSQL{
+		name: b.internal[table], columns: b.tables[table].columns(), raw: rawColumns(ds.view.Schema), paths: pathsOf(pins), plan: plan,
+	}
+	if plan.readsHot() {
 		var err error
 		if t.hotToken, err = session.AddScan(ds.hotScan()); err != nil {
 			return err
 		}
 	}
-	if plan.dedupRows > 0 {
-		t.position = newPositionCode(ds.sources(plan)).sql()
-		losers := t.name + "_losers"
-		if err := session.Exec(ctx, t.findLosers(losers)); err != nil {
+	if len(plan.narrow) > 0 || plan.hotDedup {
+		if err := b.findLosers(ctx, session, t, ds); err != nil {
 			return fmt.Errorf("find copies: %w", err)
 		}
-		n, err := countRows(ctx, session, losers)
-		if err != nil {
-			return fmt.Errorf("find copies: %w", err)
-		}
-		if n > 0 {
-			t.losers = losers
-		}
-		b.stats.Losers += n
 	}
-	return session.Exec(ctx, t.view())
+	folded := map[*planPart]foldedScan{}
+	for _, part := range plan.parts {
+		if !part.rules.rollup() {
+			continue
+		}
+		work := &folding{session: session, mem: b.mem, hold: b.hold, held: b.hold.bytes}
+		var err error
+		if folded[part], err = work.run(ctx, t, part); err != nil {
+			return fmt.Errorf("roll up: %w", err)
+		}
+		b.stats.FoldedRows += work.rows
+	}
+	sql, err := t.view(folded)
+	if err != nil {
+		return err
+	}
+	return session.Exec(ctx, sql)
+}
+
+// findLosers makes the table of copies that lose, where there are some.
+func (b *builder) findLosers(ctx context.Context, session *duckdb.Session, t *tableSQL, ds *datasourceSnapshot) error {
+	t.position = newPositionCode(ds.sources(t.plan)).sql()
+	losers := t.name + "_losers"
+	if err := session.Exec(ctx, t.findLosers(losers)); err != nil {
+		return err
+	}
+	n, err := countRows(ctx, session, losers)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		t.losers = losers
+	}
+	b.stats.Losers += n
+	return nil
 }
 
 func countRows(ctx context.Context, session *duckdb.Session, table string) (int64, error) {
@@ -190,8 +241,11 @@ func countRows(ctx context.Context, session *duckdb.Session, table string) (int6
 // sources are the ranges of every row that may enter the comparison of positions.
 func (ds *datasourceSnapshot) sources(plan *tablePlan) []segment.OffsetRange {
 	var out []segment.OffsetRange
-	for _, segments := range [][]segment.Meta{plan.narrow, plan.unsettled} {
-		for _, m := range segments {
+	for _, m := range plan.narrow {
+		out = append(out, m.Sources...)
+	}
+	for _, part := range plan.parts {
+		for _, m := range part.unsettled {
 			out = append(out, m.Sources...)
 		}
 	}
@@ -205,7 +259,7 @@ func (ds *datasourceSnapshot) sources(plan *tablePlan) []segment.OffsetRange {
 
 // hotScan lays all hot rows of the datasource out as one table: the user's columns, the identity and the position.
 func (ds *datasourceSnapshot) hotScan() duckdb.Scan {
-	columns := append(append(userColumns(ds.view.Schema), identityColumns...), positionColumns...)
+	columns := append(append(rawColumns(ds.view.Schema), identityColumns...), positionColumns...)
 	scan := duckdb.Scan{Columns: scanColumns(columns)}
 	for _, p := range ds.partitions {
 		if p.hot != nil {

@@ -23,6 +23,7 @@ type Engine struct {
 	cache     *cache.Cache
 	snapshots snapshots
 	metrics   *metrics
+	folds     *foldBudget
 	log       *slog.Logger
 	slots     chan struct{}
 
@@ -57,7 +58,7 @@ func New(o Options) (*Engine, error) {
 	}
 	return &Engine{
 		options: o, cache: segments, snapshots: snapshots{catalog: o.Catalog, hot: o.Hot, budget: o.HotBudget, states: o.Supervisors},
-		metrics: newMetrics(o.Registerer), log: o.Logger, slots: make(chan struct{}, o.MaxConcurrent), db: db,
+		metrics: newMetrics(o.Registerer), folds: &foldBudget{maxBytes: o.MaxFoldBytes}, log: o.Logger, slots: make(chan struct{}, o.MaxConcurrent), db: db,
 	}, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"drumlin/catalog"
 	"drumlin/duckdb"
 	"drumlin/segment"
@@ -74,7 +76,7 @@ func TestAFilterSkipsRowGroups(t *testing.T) {
 		t.Fatal(refused)
 	}
 	defer snap.release()
-	b := newBuilder(snap, &admitted{mentions: []mention{{table: "druid.events"}}})
+	b := newBuilder(snap, &admitted{mentions: []mention{{table: "druid.events"}}}, memory.DefaultAllocator, e.folds)
 	if err := b.plan(map[string]bool{"druid.events": true}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"drumlin/duckdb"
@@ -25,6 +26,10 @@ type Options struct {
 	// DuckDB are the limits of the database that the engine opens. Its AllowedDirs are set by the engine.
 	DuckDB duckdb.Options
 
+	// MaxFoldBytes bounds the memory in which queries roll up rows that compaction has not, all queries together. 0: half
+	// of DuckDB's MemoryLimitBytes, or 1 GiB where that has none.
+	MaxFoldBytes int64
+
 	MaxConcurrent  int           // queries at once: twice the processors
 	QueueTimeout   time.Duration // how long a query waits for its turn: 5 s
 	DefaultTimeout time.Duration // of a query that names none: 60 s
@@ -32,6 +37,7 @@ type Options struct {
 	HotBudget      time.Duration // how long owners of partitions are waited for: 5 s
 	MaxSQLBytes    int           // length of a statement: 1 MiB
 
+	Allocator  memory.Allocator      // of rows that queries roll up; nil: Go's heap
 	Logger     *slog.Logger          // nil: no log
 	Registerer prometheus.Registerer // nil: no metrics
 }
@@ -54,6 +60,14 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.HotBudget <= 0 {
 		o.HotBudget = 5 * time.Second
+	}
+	if o.MaxFoldBytes <= 0 {
+		if o.MaxFoldBytes = o.DuckDB.MemoryLimitBytes / 2; o.MaxFoldBytes <= 0 {
+			o.MaxFoldBytes = 1 << 30
+		}
+	}
+	if o.Allocator == nil {
+		o.Allocator = memory.NewGoAllocator()
 	}
 	if o.MaxSQLBytes <= 0 {
 		o.MaxSQLBytes = 1 << 20

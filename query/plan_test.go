@@ -61,7 +61,11 @@ func planSchema(dedup bool) *segment.Schema {
 func parseBuckets(t *testing.T, d *datadriven.TestData) planInput {
 	s := planSchema(d.HasArg("dedup"))
 	older := &segment.Schema{ID: 1, Columns: s.Columns[:3]}
-	in := planInput{schema: s, schemas: map[int32]*segment.Schema{1: older, 2: s}}
+	own, err := newOwnRules(&catalog.DatasourceView{Schema: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := planInput{dedup: s.Dedup, columns: own.prunable(), schemas: map[int32]*segment.Schema{1: older, 2: s}, rules: own.list}
 	day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	for line := range strings.Lines(d.Input) {
 		words := strings.Fields(line)
@@ -194,10 +198,18 @@ func planText(t *testing.T, db *duckdb.DB, in planInput, sql string) string {
 			fmt.Fprintln(&b)
 		}
 	}
-	list("settled", p.settled)
-	list("unsettled", p.unsettled)
+	for i, part := range p.parts {
+		if len(in.rules) > 1 {
+			fmt.Fprintf(&b, "part %d, %d hot:\n", i, len(part.hot))
+		}
+		list("settled", part.settled)
+		list("unsettled", part.unsettled)
+		list("folded", part.folded)
+		list("merged", part.merged)
+	}
 	list("narrow", p.narrow)
-	fmt.Fprintf(&b, "hot: %v dedup: %v hidden: %d rows compared: %d pruned: %d\n", p.hotData, p.hotDedup, len(p.hidden), p.dedupRows, p.pruned)
+	list("sidecars", p.sidecars)
+	fmt.Fprintf(&b, "hot: %v dedup: %v hidden: %d rows compared: %d pruned: %d\n", p.readsHot(), p.hotDedup, len(p.hidden), p.dedupRows, p.pruned)
 	if p.time != allTime {
 		fmt.Fprintf(&b, "time: %s .. %s\n", boundText(p.time.from), boundText(p.time.to))
 	}

@@ -83,16 +83,8 @@ func around(op comparison, at int64) timeRange {
 	}
 }
 
-// columnsByName finds columns as DuckDB does: whatever their case.
+// columnsByName finds columns as DuckDB does: whatever their case (foldName).
 type columnsByName map[string]segment.Column
-
-func newColumnsByName(s *segment.Schema) columnsByName {
-	out := columnsByName{}
-	for _, c := range s.Columns {
-		out[foldName(c.Name)] = c
-	}
-	return out
-}
 
 // mayMatch says whether any row of the segment can satisfy all conditions. newest finds columns by name; own is the
 // schema that the segment was written with, nil where it is not known.

@@ -15,8 +15,9 @@ func TestWhatAHeadSaysAndThisVersionDoesNotApplyIsRefused(t *testing.T) {
 		"never compacted": {catalog.BucketView{}, true},
 		"raw":             {catalog.BucketView{Head: &catalog.Head{State: catalog.HeadRaw}, Manifest: raw}, true},
 		"dropped":         {catalog.BucketView{Head: &catalog.Head{State: catalog.HeadDropped, Plan: 3}}, true},
-		"folded":          {catalog.BucketView{Head: &catalog.Head{State: catalog.HeadFolded}, Manifest: raw}, false},
-		"a plan":          {catalog.BucketView{Head: &catalog.Head{State: catalog.HeadRaw, Plan: 1}, Manifest: raw}, false},
+		"folded":          {catalog.BucketView{Head: &catalog.Head{State: catalog.HeadFolded}, Manifest: raw}, true},
+		"a plan":          {catalog.BucketView{Head: &catalog.Head{State: catalog.HeadRaw, Plan: 1}, Manifest: raw}, true},
+		"another state":   {catalog.BucketView{Head: &catalog.Head{State: "sealed"}, Manifest: raw}, false},
 		"deleted rows": {catalog.BucketView{
 			Head:     &catalog.Head{State: catalog.HeadRaw},
 			Manifest: &catalog.Manifest{Deletions: []catalog.Deletion{{Segment: "s"}}},

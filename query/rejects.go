@@ -95,8 +95,11 @@ func (b *builder) rejectsView(ctx context.Context, session *duckdb.Session, pins
 			if err != nil {
 				return err
 			}
-			hidden := &tableSQL{plan: &tablePlan{hidden: droppedIn(ds.view, p.hot.Rejects)}}
-			branches = append(branches, rejectsBranch(name, p.key.Supervisor, fmt.Sprintf("drumlin_scan(%d)%s", token, hidden.notHidden())))
+			source := fmt.Sprintf("drumlin_scan(%d)", token)
+			if hidden := droppedIn(ds.view, p.hot.Rejects); len(hidden) > 0 {
+				source += " WHERE " + strings.Join(spans(hidden, "NOT %s"), " AND ")
+			}
+			branches = append(branches, rejectsBranch(name, p.key.Supervisor, source))
 		}
 	}
 	if len(branches) == 0 {

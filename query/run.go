@@ -41,7 +41,7 @@ func (q *run) once(ctx context.Context) (*Answer, *Error) {
 		return nil, err
 	}
 	defer snap.release()
-	b := newBuilder(snap, admission)
+	b := newBuilder(snap, admission, q.engine.options.Allocator, q.engine.folds)
 	if err := b.plan(tables); err != nil {
 		return nil, asError(err)
 	}
@@ -111,6 +111,7 @@ func (q *run) execute(ctx context.Context, b *builder, pins *cache.Pins, admissi
 		if err := session.Close(); err != nil {
 			queryErr.Err = errors.Join(queryErr.Err, err)
 		}
+		b.hold.release()
 		return nil, queryErr
 	}
 	return a, nil
@@ -129,7 +130,7 @@ func (q *run) inSession(ctx context.Context, session *duckdb.Session, b *builder
 		return nil, statementError(ctx, runErr)
 	}
 	return &Answer{
-		Columns: columnsOf(result), Cut: b.snap.cut(), Stats: b.stats, session: session, result: result, row: -1,
+		Columns: columnsOf(result), Cut: b.snap.cut(), Stats: b.stats, hold: b.hold, session: session, result: result, row: -1,
 		left: q.settings.outerLimit,
 	}, nil
 }
@@ -203,7 +204,10 @@ func statementError(ctx context.Context, err error) *Error {
 
 // setupError is for what no caller can be blamed for, unless time or memory ran out.
 func setupError(ctx context.Context, err error) *Error {
+	var own *Error
 	switch {
+	case errors.As(err, &own):
+		return own
 	case errors.Is(err, duckdb.ErrInterrupted) && ctx.Err() != nil:
 		return contextError(ctx)
 	case errors.Is(err, duckdb.ErrOutOfMemory):

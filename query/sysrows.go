@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"drumlin/catalog"
+	"drumlin/rollup"
 	"drumlin/segment"
 )
 
@@ -161,39 +162,58 @@ func tableRows(v *catalog.View) [][]any {
 	return rows
 }
 
-func columnRows(v *catalog.View) [][]any {
+func columnRows(v *catalog.View) ([][]any, error) {
 	var rows [][]any
-	add := func(schema, table, column string, at int, nullable string, t segment.ColumnType) {
-		kind, jdbc := "VARCHAR", int64(12)
-		switch t {
-		case segment.TypeTime:
-			kind, jdbc = "TIMESTAMP", 93
-		case segment.TypeLong, segment.TypeInt:
-			kind, jdbc = "BIGINT", -5
-		case segment.TypeDouble:
-			kind, jdbc = "DOUBLE", 8
-		case segment.TypeFloat:
-			kind, jdbc = "FLOAT", 6
-		}
+	add := func(schema, table, column string, at int, nullable string, t informationType) {
+		kind, jdbc := t.name, t.jdbc
 		rows = append(rows, []any{
 			catalogName, schema, table, column, int64(at + 1), "", nullable, kind, nil, nil, nil, nil, nil, nil,
 			nil, nil, jdbc,
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Datasources)) {
-		for i, c := range userColumns(v.Datasources[name].Schema) {
+		own, err := newOwnRules(v.Datasources[name])
+		if err != nil {
+			return nil, err
+		}
+		for i, c := range own.columns() {
 			nullable := "YES"
-			if c.Name == segment.TimeColumn {
+			if c.Name == segment.TimeColumn || c.metric != nil && c.metric.Kind == rollup.KindCount {
 				nullable = "NO"
 			}
-			add("druid", name, c.Name, i, nullable, c.Type)
+			add("druid", name, c.Name, i, nullable, informationTypeOf(c))
 		}
 	}
 	for _, full := range slices.Sorted(maps.Keys(systemTables)) {
 		schema, name, _ := strings.Cut(full, ".")
 		for i, c := range systemTables[full] {
-			add(shownSchema(schema), shownTable(schema, name), c.name, i, "YES", c.kind)
+			add(shownSchema(schema), shownTable(schema, name), c.name, i, "YES", informationTypeOf(tableColumn{Column: segment.Column{Type: c.kind}}))
 		}
 	}
-	return rows
+	return rows, nil
+}
+
+// informationType is a type as INFORMATION_SCHEMA.COLUMNS names it, with JDBC's number.
+type informationType struct {
+	name string
+	jdbc int64
+}
+
+func informationTypeOf(c tableColumn) informationType {
+	switch c.Type {
+	case segment.TypeTime:
+		return informationType{"TIMESTAMP", 93}
+	case segment.TypeLong, segment.TypeInt:
+		return informationType{"BIGINT", -5}
+	case segment.TypeDouble:
+		return informationType{"DOUBLE", 8}
+	case segment.TypeFloat:
+		return informationType{"FLOAT", 6}
+	case segment.TypeBinary:
+		if c.metric != nil && c.metric.Kind == rollup.KindQuantiles {
+			return informationType{"COMPLEX<quantilesDoublesSketch>", 1111}
+		}
+		return informationType{"COMPLEX<HLLSketch>", 1111}
+	}
+	return informationType{"VARCHAR", 12}
 }

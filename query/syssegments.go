@@ -24,7 +24,7 @@ type segmentRow struct {
 	hot        bool
 	rows       int64
 	bytes      int64
-	dimensions string
+	columns    columnNames
 	topic      any
 	partition  any
 	from, to   any
@@ -62,24 +62,22 @@ func (r *segmentRow) values(number int64) []any {
 	}
 	return []any{
 		id, r.datasource, start, end, r.bytes, r.version, number, int64(1), r.rows,
-		int64(1), cold, int64(1), boolean(r.hot), int64(0), `{"type":"numbered"}`, r.dimensions, "[]",
+		int64(1), cold, int64(1), boolean(r.hot), int64(0), `{"type":"numbered"}`, r.columns.dimensions, r.columns.metrics,
 		nil, int64(1), state, r.topic, r.partition, r.from, r.to, r.object,
 	}
 }
 
 func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, error) {
-	dimensions, err := json.Marshal(ds.view.Schema.Dimensions)
+	columns, err := columnNamesOf(ds.view)
 	if err != nil {
-		return nil, fmt.Errorf("datasource %s: %w", name, err)
+		return nil, err
 	}
 	// version gives every commit, swap and hot range a time-like text that is its own for ever and grows with the catalog's
 	// revision.
 	version := func(revision int64) string { return isoTime(ds.view.CreatedMillis + revision) }
 	var rows []segmentRow
-	dropped := map[segment.Bucket]bool{}
 	for _, b := range ds.view.Buckets {
 		if b.Dropped() {
-			dropped[b.Bucket] = true
 			continue
 		}
 		revisions := commitRevisions(b)
@@ -90,7 +88,7 @@ func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, erro
 			}
 			r := segmentRow{
 				datasource: name, bucket: m.Bucket, version: version(revision), rows: m.Rows, bytes: m.Bytes,
-				dimensions: string(dimensions), object: m.Object,
+				columns: columns, object: m.Object,
 			}
 			r.source(m.Sources)
 			rows = append(rows, r)
@@ -106,13 +104,52 @@ func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, erro
 			add(t.Meta, absorbed)
 		}
 	}
-	hot, err := hotSegments(name, ds, dropped, version, string(dimensions))
+	hot, err := hotSegments(name, ds, version, columns)
 	if err != nil {
 		return nil, err
 	}
 	rows = append(oncePerObject(rows), hot...)
 	sortSegments(rows)
 	return rows, nil
+}
+
+// columnNames are names of columns as JSON.
+type columnNames struct{ dimensions, metrics string }
+
+func columnNamesOf(ds *catalog.DatasourceView) (columnNames, error) {
+	own, err := newOwnRules(ds)
+	if err != nil {
+		return columnNames{}, err
+	}
+	names, metrics := ds.Schema.Dimensions, []string{}
+	if own.rollup {
+		names = []string{}
+		for _, c := range own.columns()[1:] {
+			if c.metric == nil {
+				names = append(names, c.Name)
+			} else {
+				metrics = append(metrics, c.Name)
+			}
+		}
+	}
+	var out columnNames
+	for _, list := range []struct {
+		names []string
+		text  *string
+	}{{names, &out.dimensions}, {metrics, &out.metrics}} {
+		text, err := json.Marshal(list.names)
+		if err != nil {
+			return out, fmt.Errorf("datasource %s: %w", ds.Name, err)
+		}
+		*list.text = string(text)
+	}
+	return out, nil
+}
+
+// droppedAt says whether the bucket lies in one whose head hides all of its rows.
+func droppedAt(ds *catalog.DatasourceView, bucket segment.Bucket) bool {
+	at := sort.Search(len(ds.Buckets), func(i int) bool { return ds.Buckets[i].Bucket.EndMillis > bucket.StartMillis })
+	return at < len(ds.Buckets) && ds.Buckets[at].Bucket.StartMillis <= bucket.StartMillis && ds.Buckets[at].Dropped()
 }
 
 // source shows the offsets of a segment of one partition; merged ones have many ranges.
@@ -161,7 +198,7 @@ func sortSegments(rows []segmentRow) {
 	})
 }
 
-func hotSegments(name string, ds *datasourceSnapshot, dropped map[segment.Bucket]bool, version func(int64) string, dimensions string) ([]segmentRow, error) {
+func hotSegments(name string, ds *datasourceSnapshot, version func(int64) string, columns columnNames) ([]segmentRow, error) {
 	chunk, err := chunkOf(ds.view)
 	if err != nil {
 		return nil, err
@@ -176,12 +213,12 @@ func hotSegments(name string, ds *datasourceSnapshot, dropped map[segment.Bucket
 			return nil, fmt.Errorf("partition %s: %w", partitionName(p.key), err)
 		}
 		for bucket, c := range counts {
-			if c.Rows == 0 || dropped[bucket] {
+			if c.Rows == 0 || droppedAt(ds.view, bucket) {
 				continue
 			}
 			rows = append(rows, segmentRow{
 				datasource: name, bucket: bucket, version: version(p.revision), hot: true, rows: c.Rows, bytes: c.Bytes,
-				dimensions: dimensions, topic: p.key.Topic, partition: int64(p.key.Partition), from: p.offset.Next, to: p.end,
+				columns: columns, topic: p.key.Topic, partition: int64(p.key.Partition), from: p.offset.Next, to: p.end,
 			})
 		}
 	}

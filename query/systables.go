@@ -69,7 +69,7 @@ func systemRows(table string, s *snapshot) ([][]any, error) {
 	case "information_schema.tables":
 		return tableRows(s.view), nil
 	case "information_schema.columns":
-		return columnRows(s.view), nil
+		return columnRows(s.view)
 	}
 	return nil, fmt.Errorf("system table %s has no rows of its own", table)
 }
