@@ -81,8 +81,8 @@ func parquetNode(f arrow.Field) (schema.Node, error) {
 	return schema.NewPrimitiveNodeLogical(f.Name, repetition, logical, physical, length, id)
 }
 
-// writerProperties says how each column is encoded: values that differ from row to row plainly, times and offsets as
-// differences, everything else by dictionary until the dictionary grows too large.
+// writerProperties says how each column is encoded: values that differ from row to row plainly, times, offsets and the
+// sorted halves of ids sidecars as differences, everything else by dictionary until the dictionary grows too large.
 func writerProperties(s *arrow.Schema, sortBy []string, options ...parquet.WriterProperty) *parquet.WriterProperties {
 	p := append([]parquet.WriterProperty{
 		parquet.WithVersion(parquet.V2_LATEST),
@@ -104,12 +104,17 @@ func writerProperties(s *arrow.Schema, sortBy []string, options ...parquet.Write
 	p = append(p, parquet.WithSortingColumns(order))
 	for _, f := range s.Fields() {
 		if id := f.Type.ID(); id == arrow.FLOAT64 || id == arrow.FLOAT32 || id == arrow.BINARY {
-			// Bounds of states say nothing. Of numbers, Parquet leaves NaN out of bounds, and readers for whom NaN is the greatest number (DuckDB) then skip rows
-			// that a filter such as x > 5 selects.
+			// Bounds of states say nothing. Of numbers, Parquet leaves NaN out of bounds, and readers for whom NaN is the
+			// greatest number (DuckDB) then skip rows that a filter such as x > 5 selects.
 			p = append(p, parquet.WithStatsFor(f.Name, false), parquet.WithPageIndexEnabledFor(f.Name, false))
 		}
 		switch id, _ := FieldID(f); id {
 		case IDHighColumnID, IDLowColumnID, KeyUUIDColumnID:
+			if id == IDHighColumnID && !f.Nullable { // an ids sidecar: sorted by it, so that its bounds find an identity
+				p = append(p, parquet.WithDictionaryFor(f.Name, false),
+					parquet.WithEncodingFor(f.Name, parquet.Encodings.DeltaBinaryPacked))
+				continue
+			}
 			p = append(p, parquet.WithDictionaryFor(f.Name, false), parquet.WithStatsFor(f.Name, false),
 				parquet.WithPageIndexEnabledFor(f.Name, false))
 		case KeyColumnID:

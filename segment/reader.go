@@ -76,6 +76,9 @@ func (r *Reader) check() error {
 		}
 		fields[i] = field
 	}
+	if err := readFieldMeta(meta.KeyValueMetadata().FindValue(fieldsKey), fields); err != nil {
+		return corrupt(r.name, "%v", err)
+	}
 	r.schema = arrow.NewSchema(fields, nil)
 	return nil
 }

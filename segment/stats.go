@@ -23,20 +23,34 @@ type columnStats struct {
 	minDouble, maxDouble float64
 	minText, maxText     string
 	kind                 boundKind
+	unbounded            bool
 }
 
 type boundKind uint8
 
 const (
-	boundNone boundKind = iota // identities and keys: bounds would prune nothing
+	boundNone boundKind = iota // no value yet, or unbounded
 	boundLong
 	boundDouble
 	boundText
 )
 
+// unbounded says that a column has no bounds: those of identities, keys and counts of records would prune nothing, and those
+// of states would prune wrongly, since what is merged with other states lies elsewhere.
+func unbounded(f arrow.Field) bool {
+	switch id, _ := FieldID(f); id {
+	case IDHighColumnID, IDLowColumnID, KeyColumnID, EventsColumnID:
+		return true
+	}
+	return len(ownMetadata(f)) > 0
+}
+
 // add takes in one batch's values. It fails on text that is not UTF-8, which no reader would accept later.
 func (c *columnStats) add(values arrow.Array) error {
 	c.nulls += int64(values.NullN())
+	if _, isText := values.(*array.String); c.unbounded && !isText {
+		return nil
+	}
 	switch a := values.(type) {
 	case *array.Timestamp:
 		addLongs(c, a, a.Values())
@@ -55,9 +69,6 @@ func (c *columnStats) add(values arrow.Array) error {
 }
 
 func addLongs[T ~int32 | ~int64](c *columnStats, a arrow.Array, values []T) {
-	if c.id == IDHighColumnID || c.id == IDLowColumnID {
-		return
-	}
 	c.kind = boundLong
 	nulls := a.NullN() > 0
 	for i, raw := range values {
@@ -93,7 +104,7 @@ func addDoubles[T ~float32 | ~float64](c *columnStats, a arrow.Array, values []T
 }
 
 func (c *columnStats) addTexts(a *array.String) error {
-	bounded := c.id != KeyColumnID
+	bounded := !c.unbounded
 	if bounded {
 		c.kind = boundText
 	}

@@ -21,7 +21,7 @@ const writeBufferBytes = 256 << 10
 
 // WriterOptions say what a file holds.
 type WriterOptions struct {
-	Schema    *arrow.Schema // FileArrowSchema or FileRejectsArrowSchema: every field carries its id
+	Schema    *arrow.Schema // FileArrowSchema, FoldedArrowSchema, …: every field carries its id
 	SortBy    []string      // the order that the rows come in, recorded in the file
 	Allocator memory.Allocator
 }
@@ -58,8 +58,12 @@ func NewWriter(out io.Writer, o WriterOptions) (*Writer, error) {
 	w := &Writer{schema: o.Schema, buffer: buffer, sum: sum, file: f, columns: make([]columnStats, o.Schema.NumFields())}
 	for i, field := range o.Schema.Fields() {
 		w.columns[i].id, _ = FieldID(field)
+		w.columns[i].unbounded = unbounded(field)
 	}
-	return w, f.AppendKeyValueMetadata(formatVersionKey, formatVersion)
+	if err := f.AppendKeyValueMetadata(formatVersionKey, formatVersion); err != nil {
+		return nil, fmt.Errorf("begin segment: %w", err)
+	}
+	return w, writeFieldMeta(f, o.Schema)
 }
 
 // Write appends the batch, of 1 to RowGroupRows rows, as one row group. Where row groups end is part of the bytes: it must
