@@ -51,16 +51,16 @@ func Decide(ds *catalog.DatasourceView, c *spec.AutoCompaction, p Policy, nowMil
 		return nil
 	}
 	r, problems := newRequest(ds, c.Change, c.Tuning)
-	everything := []spec.Interval{{StartMillis: math.MinInt64, EndMillis: math.MaxInt64}}
+	everything := []spec.Interval{always()}
 	var chunks []*chunk
 	if r == nil {
-		chunks = existingChunks(ds, everything)
+		chunks = existingChunks(ds, everything, always())
 	} else {
 		r.policy, r.allowUnaligned, r.keepPartition = p, true, true
 		if p == PolicyRecent {
 			r.keepAll()
 		}
-		chunks, _ = r.chunks(ds, everything) // every interval is aligned with everything: problems are the chunks'
+		chunks, _ = r.chunks(ds, everything, always()) // every interval is aligned with everything: problems are the chunks'
 	}
 	held := newHold(ds, c, p, nowMillis, history)
 	out := make([]Decision, 0, len(chunks))

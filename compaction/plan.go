@@ -71,7 +71,7 @@ type ChunkPlan struct {
 // PlanTask says what the task does at the view. It is a pure function. Where anything speaks against the task, in whatever
 // chunk, the error is a *PlanError with every problem: a submission is judged by the same function as a run.
 func PlanTask(view *catalog.View, t *spec.Task) (*TaskPlan, error) {
-	plan, problems := planTask(view, t)
+	plan, problems := planTask(view, t, always())
 	noSegments := false
 	if plan != nil {
 		for i := range plan.Chunks {
@@ -110,9 +110,9 @@ func noSegmentsMessage(t *spec.Task, plan *TaskPlan) string {
 	return text
 }
 
-// planTask plans every chunk. Problems are those of the task as a whole; each chunk has its own beside. The plan is nil
-// where nothing could be planned at all.
-func planTask(view *catalog.View, t *spec.Task) (*TaskPlan, spec.Problems) {
+// planTask plans every chunk that touches the span. Problems are those of the task as a whole; each chunk has its own beside.
+// The plan is nil where nothing could be planned at all.
+func planTask(view *catalog.View, t *spec.Task, within spec.Interval) (*TaskPlan, spec.Problems) {
 	ds := view.Datasources[t.DataSource]
 	if ds == nil {
 		return nil, spec.Problems{{Path: "dataSource", Message: fmt.Sprintf("datasource %q does not exist", t.DataSource)}}
@@ -129,25 +129,25 @@ func planTask(view *catalog.View, t *spec.Task) (*TaskPlan, spec.Problems) {
 	if r == nil {
 		return nil, problems
 	}
-	r.allowUnaligned, r.acknowledgedMillis = t.AllowNonAlignedInterval, acknowledgedMillis(view, t.DataSource)
+	r.allowUnaligned, r.acknowledgedMillis = t.AllowNonAlignedInterval, view.AcknowledgedDedupFloor(t.DataSource)
 	r.policy, r.intervals = Policy(t.Policy), intervals
 	if r.policy == PolicyRecent {
 		r.keepAll()
 	}
-	plan := &TaskPlan{Warnings: r.warnings}
+	out := &TaskPlan{Warnings: r.warnings}
 	if t.Type == spec.TaskMarkUnused {
-		for _, c := range existingChunks(ds, intervals) {
-			plan.Chunks = append(plan.Chunks, r.planDiscard(ds, c))
+		for _, c := range existingChunks(ds, intervals, within) {
+			out.Chunks = append(out.Chunks, r.planDiscard(ds, c))
 		}
 	} else {
-		chunks, more := r.chunks(ds, intervals)
+		chunks, more := r.chunks(ds, intervals, within)
 		problems = append(problems, more...)
 		for _, c := range chunks {
-			plan.Chunks = append(plan.Chunks, r.planChunk(ds, c))
+			out.Chunks = append(out.Chunks, r.planChunk(ds, c))
 		}
 	}
-	plan.Empty = emptyParts(intervals, plan.Chunks)
-	return plan, problems
+	out.Empty = emptyParts(intervals, out.Chunks)
+	return out, problems
 }
 
 // request is what a compaction asks for, whether a task asks or a standing policy.
@@ -166,12 +166,19 @@ type request struct {
 	// acknowledgedMillis is the dedup floor that every partition has acknowledged; 0: none.
 	acknowledgedMillis int64
 	warnings           []string
+	plans              map[string]plan // by their stored form: chunks share few
+}
+
+// plan is a stored plan, read.
+type plan struct {
+	definition *rollup.Definition // nil: rows as ingested
+	canonical  []byte             // nil: rows as ingested
 }
 
 // newRequest reads what the documents of a task or of a config say. The request is nil where they cannot be read.
 func newRequest(ds *catalog.DatasourceView, c spec.CompactionChange, t spec.CompactionTuning) (*request, spec.Problems) {
 	r := &request{
-		granularity: c.SegmentGranularity, maxRows: t.MaxRowsPerSegment, targetBytes: t.TargetSegmentBytes,
+		plans: map[string]plan{}, granularity: c.SegmentGranularity, maxRows: t.MaxRowsPerSegment, targetBytes: t.TargetSegmentBytes,
 		partition: t.PartitionDimensions,
 	}
 	if r.maxRows <= 0 {
@@ -246,21 +253,4 @@ func problemsOf(path string, err error) spec.Problems {
 		return problems
 	}
 	return spec.Problems{{Path: path, Message: err.Error()}}
-}
-
-// acknowledgedMillis is the dedup floor that every partition of the datasource has acknowledged at a committed offset. A
-// partition that has not begun will begin with the floor in force.
-func acknowledgedMillis(view *catalog.View, datasource string) int64 {
-	floor := view.Datasources[datasource].DedupFloorMillis
-	for _, s := range view.Supervisors {
-		if s.Datasource != datasource {
-			continue
-		}
-		for _, p := range s.Partitions {
-			if p.OffsetRevision != 0 {
-				floor = min(floor, p.Offset.Facts.DedupFloorMillis)
-			}
-		}
-	}
-	return floor
 }

@@ -3,6 +3,7 @@ package compaction
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -22,10 +23,30 @@ type chunk struct {
 	problems spec.Problems
 }
 
-// existingChunks are the datasource's chunks as they are, where they touch the intervals.
-func existingChunks(ds *catalog.DatasourceView, intervals []spec.Interval) []*chunk {
+// always is all of time.
+func always() spec.Interval {
+	return spec.Interval{StartMillis: math.MinInt64, EndMillis: math.MaxInt64}
+}
+
+// overlapping are the datasource's buckets and groups that the span touches.
+func overlapping(ds *catalog.DatasourceView, span spec.Interval) []*catalog.BucketView {
+	first, _ := slices.BinarySearchFunc(ds.Buckets, span.StartMillis, func(u *catalog.BucketView, start int64) int {
+		if u.Bucket.EndMillis <= start {
+			return -1
+		}
+		return 1
+	})
+	end := first
+	for end < len(ds.Buckets) && ds.Buckets[end].Bucket.StartMillis < span.EndMillis {
+		end++
+	}
+	return ds.Buckets[first:end]
+}
+
+// existingChunks are the datasource's chunks as they are, where they touch the span and the intervals.
+func existingChunks(ds *catalog.DatasourceView, intervals []spec.Interval, within spec.Interval) []*chunk {
 	var out []*chunk
-	for _, u := range ds.Buckets {
+	for _, u := range overlapping(ds, within) {
 		span := intervalOf(u.Bucket)
 		if !touches(intervals, span) {
 			continue
@@ -39,8 +60,8 @@ func existingChunks(ds *catalog.DatasourceView, intervals []spec.Interval) []*ch
 
 // chunks cuts what the intervals touch into output chunks. A segmentGranularity that is coarser joins adjacent chunks, empty
 // buckets among them; a finer one cuts segments inside a chunk, since buckets and groups stay together for ever.
-func (r *request) chunks(ds *catalog.DatasourceView, intervals []spec.Interval) ([]*chunk, spec.Problems) {
-	existing := existingChunks(ds, intervals)
+func (r *request) chunks(ds *catalog.DatasourceView, intervals []spec.Interval, within spec.Interval) ([]*chunk, spec.Problems) {
+	existing := existingChunks(ds, intervals, within)
 	if r.granularity == nil {
 		return existing, nil
 	}
@@ -101,10 +122,7 @@ func (r *request) joined(ds *catalog.DatasourceView, intervals []spec.Interval, 
 		c.problems = append(c.problems, spec.Problem{Path: granularityPath, Message: fmt.Sprintf(format, args...)})
 		return c
 	}
-	for _, u := range ds.Buckets {
-		if u.Bucket.EndMillis <= span.StartMillis || u.Bucket.StartMillis >= span.EndMillis {
-			continue
-		}
+	for _, u := range overlapping(ds, span) {
 		c.units = append(c.units, u)
 		if u.Bucket.StartMillis < span.StartMillis || u.Bucket.EndMillis > span.EndMillis {
 			return refuse("the chunk %s has been compacted together for ever, and lies only partly in %s",
@@ -228,4 +246,6 @@ const isoMillis = "2006-01-02T15:04:05.000Z"
 
 func showTime(millis int64) string { return time.UnixMilli(millis).UTC().Format(isoMillis) }
 
-func showInterval(i spec.Interval) string { return showTime(i.StartMillis) + "/" + showTime(i.EndMillis) }
+func showInterval(i spec.Interval) string {
+	return showTime(i.StartMillis) + "/" + showTime(i.EndMillis)
+}

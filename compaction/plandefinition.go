@@ -31,7 +31,7 @@ func (t *target) state() catalog.HeadState {
 // target narrows the plans of the chunk's units as the request asks. Units with different plans meet first.
 func (r *request) target(ds *catalog.DatasourceView, c *chunk) (*target, spec.Problems) {
 	where := "the plan of " + showInterval(c.interval)
-	current, err := planOf(ds, c)
+	current, err := r.planOf(ds, c)
 	if err != nil {
 		return nil, problemsOf(where, err)
 	}
@@ -47,40 +47,57 @@ func (r *request) target(ds *catalog.DatasourceView, c *chunk) (*target, spec.Pr
 	if current != nil && len(current.SortBy) > 0 {
 		t.sortBy = current.SortBy
 	}
-	if err := t.numbered(ds, c); err != nil {
+	if err := r.number(ds, c, t); err != nil {
 		return nil, problemsOf(where, err)
 	}
 	return t, r.checkTarget(ds, c, t)
 }
 
-// planOf is the plan that the chunk has before any change: nil for rows as ingested.
-func planOf(ds *catalog.DatasourceView, c *chunk) (*rollup.Definition, error) {
-	specs := [][]byte{}
-	for _, u := range c.units {
-		if !slices.ContainsFunc(specs, func(s []byte) bool { return bytes.Equal(s, u.PlanSpec) }) {
-			specs = append(specs, u.PlanSpec)
-		}
+// read parses a stored plan, each once. Plans are compared in the one form that Canonical writes.
+func (r *request) read(stored []byte) (plan, error) {
+	if len(stored) == 0 {
+		return plan{}, nil
 	}
-	definitions := make([]*rollup.Definition, len(specs))
-	for i, s := range specs {
-		if len(s) == 0 {
-			continue
-		}
-		d, err := rollup.ParseDefinition(s)
+	if p, ok := r.plans[string(stored)]; ok {
+		return p, nil
+	}
+	d, err := rollup.ParseDefinition(stored)
+	if err != nil {
+		return plan{}, err
+	}
+	p := plan{definition: d}
+	if p.canonical, err = d.Canonical(); err != nil {
+		return plan{}, err
+	}
+	r.plans[string(stored)] = p
+	return p, nil
+}
+
+// planOf is the plan that the chunk has before any change: nil for rows as ingested.
+func (r *request) planOf(ds *catalog.DatasourceView, c *chunk) (*rollup.Definition, error) {
+	var plans []plan
+	for _, u := range c.units {
+		p, err := r.read(u.PlanSpec)
 		if err != nil {
 			return nil, err
 		}
-		definitions[i] = d
+		if !slices.ContainsFunc(plans, func(o plan) bool { return bytes.Equal(o.canonical, p.canonical) }) {
+			plans = append(plans, p)
+		}
 	}
-	if len(definitions) == 1 {
-		return definitions[0], nil
+	if len(plans) == 1 {
+		return plans[0].definition, nil
+	}
+	definitions := make([]*rollup.Definition, len(plans))
+	for i := range plans {
+		definitions[i] = plans[i].definition
 	}
 	return rollup.Meet(ds.Schema, definitions...)
 }
 
-// numbered gives the plan its number: that of the units where it is theirs, else one more than any of them has. Equal numbers
+// number gives the plan its number: that of the units where it is theirs, else one more than any of them has. Equal numbers
 // of one chunk always mean equal plans.
-func (t *target) numbered(ds *catalog.DatasourceView, c *chunk) error {
+func (r *request) number(ds *catalog.DatasourceView, c *chunk, t *target) error {
 	var canonical []byte
 	if t.definition != nil {
 		var err error
@@ -89,27 +106,36 @@ func (t *target) numbered(ds *catalog.DatasourceView, c *chunk) error {
 		}
 	}
 	for _, u := range c.units {
-		if !bytes.Equal(u.PlanSpec, canonical) {
-			t.changed = true
-		}
 		if u.Head != nil {
 			t.number = max(t.number, u.Head.Plan)
 		}
 	}
-	fits := t.number > 0 || bytes.Equal(ds.Plan, canonical)
+	own, err := r.read(ds.Plan)
+	if err != nil {
+		return err
+	}
+	fits := t.number > 0 || bytes.Equal(own.canonical, canonical)
 	for _, u := range c.units {
-		if u.Head != nil && u.Head.Plan == t.number && t.number > 0 && !bytes.Equal(u.PlanSpec, canonical) {
+		p, err := r.read(u.PlanSpec)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(p.canonical, canonical) {
+			continue
+		}
+		t.changed = true
+		if u.Head != nil && u.Head.Plan == t.number {
 			fits = false
 		}
 	}
 	if !fits {
 		t.number++
 	}
-	if t.number > 0 {
-		t.planSpec = canonical
-	}
 	if t.number > 0 && canonical == nil {
 		return fmt.Errorf("plan %d would be rows as ingested, which only plan 0 can be", t.number)
+	}
+	if t.number > 0 {
+		t.planSpec = canonical
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (r *request) planDiscard(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
 			"the chunk %s has deletion vectors, which this version cannot apply", showInterval(c.interval))}}
 		return p.refused()
 	}
-	t, problems := (&request{}).target(ds, c)
+	t, problems := (&request{plans: r.plans}).target(ds, c)
 	if p.Problems = problems; len(problems) > 0 {
 		return p.refused()
 	}

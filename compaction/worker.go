@@ -110,7 +110,7 @@ func (w *Worker) Run(ctx context.Context, t *spec.Task, r RunOptions) (*Report, 
 	if err != nil {
 		return nil, fmt.Errorf("plan the task: %w", err)
 	}
-	plan, problems := planTask(view, t)
+	plan, problems := planTask(view, t, always())
 	if len(problems) > 0 {
 		return nil, &TaskError{Err: &PlanError{Problems: problems}}
 	}
@@ -141,7 +141,7 @@ func (w *Worker) kill(ctx context.Context, t *spec.Task, r RunOptions) (*Report,
 	if err != nil {
 		return nil, fmt.Errorf("plan the task: %w", err)
 	}
-	if _, problems := planTask(view, t); len(problems) > 0 {
+	if _, problems := planTask(view, t, always()); len(problems) > 0 {
 		return nil, &TaskError{Err: &PlanError{Problems: problems}}
 	}
 	collected, err := w.o.Collect(ctx, t.DataSource, joinIntervals(append([]spec.Interval(nil), t.Intervals...)))
@@ -183,10 +183,11 @@ func (w *Worker) verify(ctx context.Context, datasource string, report *Report, 
 
 // unitOf is the bucket's view, or that of its group; nil: none.
 func unitOf(ds *catalog.DatasourceView, b segment.Bucket) *catalog.BucketView {
-	for _, u := range ds.Buckets {
-		if u.Bucket.StartMillis <= b.StartMillis && b.EndMillis <= u.Bucket.EndMillis {
-			return u
-		}
+	if ds == nil {
+		return nil
+	}
+	if units := overlapping(ds, intervalOf(b)); len(units) > 0 {
+		return units[0]
 	}
 	return nil
 }

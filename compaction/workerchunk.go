@@ -186,25 +186,28 @@ func (r *taskRun) attempt(ctx context.Context, res *chunkResult, buckets []segme
 	if err != nil {
 		return nil, err
 	}
-	plan, problems := planTask(view, r.task)
+	plan, problems := planTask(view, r.task, span(buckets))
 	if len(problems) > 0 {
 		return nil, &TaskError{Err: &PlanError{Problems: problems}}
 	}
-	i := slices.IndexFunc(plan.Chunks, func(c ChunkPlan) bool {
-		return c.Interval.StartMillis < buckets[len(buckets)-1].EndMillis && c.Interval.EndMillis > buckets[0].StartMillis
-	})
-	switch {
-	case i < 0:
-		res.settle(ChunkPlan{Interval: res.interval, Reason: "no data is left in it"})
+	if len(plan.Chunks) == 0 {
+		res.settle(ChunkPlan{Interval: span(buckets), Reason: "no data is left in it"})
 		return nil, nil
-	case plan.Chunks[i].Job == nil:
-		res.settle(plan.Chunks[i])
-		return nil, res.err
-	case !slices.Equal(plan.Chunks[i].Buckets, buckets):
-		res.interval, res.Interval = plan.Chunks[i].Interval, showInterval(plan.Chunks[i].Interval)
-		return plan.Chunks[i].Buckets, &againError{errors.New("the chunk has become part of another")}
 	}
-	return nil, r.carryOut(ctx, res, view, claim, &plan.Chunks[i])
+	switch c := &plan.Chunks[0]; { // buckets only ever join: there is one
+	case c.Job == nil:
+		res.settle(*c)
+		return nil, res.err
+	case !slices.Equal(c.Buckets, buckets):
+		res.interval, res.Interval = c.Interval, showInterval(c.Interval)
+		return c.Buckets, &againError{errors.New("the chunk has become part of another")}
+	default:
+		return nil, r.carryOut(ctx, res, view, claim, c)
+	}
+}
+
+func span(buckets []segment.Bucket) spec.Interval {
+	return spec.Interval{StartMillis: buckets[0].StartMillis, EndMillis: buckets[len(buckets)-1].EndMillis}
 }
 
 // carryOut has the job written and swaps it in.

@@ -44,7 +44,7 @@ func planFloors(view *catalog.View, datasource string) []ChunkPlan {
 	if ds.Schema == nil {
 		return nil
 	}
-	r := &request{acknowledgedMillis: acknowledgedMillis(view, datasource)}
+	r := &request{acknowledgedMillis: view.AcknowledgedDedupFloor(datasource)}
 	for _, u := range ds.Buckets {
 		p := ChunkPlan{Interval: intervalOf(u.Bucket), Buckets: u.Members, Before: shapeOf(u)}
 		j := &Job{Datasource: ds.Name, Schema: ds.Schema, Schemas: ds.Schemas, Buckets: u.Members}
