@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"drumlin/catalog"
 	"drumlin/consumer"
 	"drumlin/spec"
@@ -43,6 +45,13 @@ type Options struct {
 	Node    catalog.Node
 	Logger  *slog.Logger
 
+	Worker  Worker          // nil: this process runs no tasks and drops nothing; Node.Roles then lacks RoleCompact
+	Collect CollectFunc     // nil: this process collects nothing
+	Objects catalog.Objects // reports and logs of tasks; needed where there is a Worker
+	// Registerer gets the metrics of tasks and duties; nil: none.
+	Registerer prometheus.Registerer
+	Compaction CompactionOptions
+
 	LeaseTTL      time.Duration // of the node's registration. Default 10 s
 	DiscoverEvery time.Duration // how soon new topics and partitions are read. Default 5 s
 	StopTimeout   time.Duration // for the last handoffs when the process ends. Default 20 s
@@ -72,6 +81,7 @@ func (o *Options) setDefaults() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Compaction.setDefaults()
 	if o.HashKey == nil {
 		o.HashKey = randomHashKey
 	}
@@ -83,6 +93,10 @@ type Coordinator struct {
 	kick    chan struct{} // asks the loop to look again
 	look    chan struct{} // asks for topics now
 	stepsWG sync.WaitGroup
+	queue   *queue
+	duties  *duties
+	metrics *taskMetrics
+	err     error // of New: Run returns it
 
 	mu         sync.Mutex
 	moved      chan struct{} // closed and replaced when something below changes
@@ -107,10 +121,19 @@ var (
 // New returns a coordinator that does nothing until Run, apart from submissions and status.
 func New(o Options) *Coordinator {
 	o.setDefaults()
-	return &Coordinator{
+	c := &Coordinator{
 		o: o, kick: make(chan struct{}, 1), look: make(chan struct{}, 1), moved: make(chan struct{}),
 		partitions: map[catalog.PartitionKey]*partition{}, found: map[string]*discovery{},
 	}
+	c.metrics, c.err = newTaskMetrics(o.Registerer)
+	if c.err != nil {
+		c.err = fmt.Errorf("register the metrics of tasks: %w", c.err)
+	}
+	if o.Worker != nil && o.Objects == nil {
+		c.err = errors.Join(c.err, errors.New("a coordinator with a Worker needs Objects, for the reports and logs of tasks"))
+	}
+	c.queue, c.duties = newQueue(&c.o, c.metrics), newDuties(c)
+	return c
 }
 
 // changedLocked wakes those who wait for a change of the state under mu.

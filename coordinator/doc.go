@@ -1,8 +1,10 @@
-// Package coordinator keeps the supervisors and shares the partitions that they read among the ingesting processes.
+// Package coordinator keeps the supervisors and shares the partitions that they read among the ingesting processes; and it
+// keeps the queue of tasks and runs it in the compacting ones.
 //
 // It owns the decision what a submitted spec changes (a pure function of the catalog's view and the spec), the decision
-// who reads which partition (a pure function of nodes, wanted partitions and owners), the loop that acts on the latter in
-// this process, and the status that people see. It never reads a record, opens no segment, and decides nothing about rows.
+// who reads which partition (a pure function of nodes, wanted partitions and owners), the decision which task runs next (a
+// pure function of the tasks), the loops that act on them in this process, and the status that people see. It never reads a
+// record, opens no segment, and decides nothing about rows: what a compaction does is decided by package compaction.
 //
 // Invariants:
 //   - A submission changes everything it says or nothing. Submitting the same spec again changes nothing.
@@ -12,4 +14,15 @@
 //     slow, holds up no other one.
 //   - That two processes share the partitions differently for a moment is harmless: the catalog lets one own a partition,
 //     and its epoch fences every commit.
+//   - A task's state is what the catalog says. Whoever changes it compares the value that he has read, and a process changes
+//     a running task only while the task names the claim under which it began. A running task whose claim is gone is begun
+//     anew by anyone; what it has done already is found done.
+//   - A floor is raised only to where every partition that may still bring rows below it says so by its own clock.
+//
+// Standing duties (policies, retention, collection, forgetting ended tasks) run in one process at a time, the holder of a
+// claim. That two do so for a moment is harmless: each of their writes compares what it has read.
+//
+// A session starts in this order: registration of the node · sharing of partitions, discovery of topics · tasks · duties.
+// It ends: no new steps, tasks or duties, and running tasks are put back (or left, where the session is lost) while the hot
+// rows are handed off · partitions released · tasks and duties waited for · the lease revoked.
 package coordinator

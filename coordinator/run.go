@@ -14,6 +14,9 @@ import (
 // Run registers this process, and reads its share of the partitions until ctx ends; then it hands off what is hot, gives
 // everything up and returns nil. A lost lease is registered anew.
 func (c *Coordinator) Run(ctx context.Context) error {
+	if c.err != nil {
+		return fmt.Errorf("run the coordinator: %w", c.err)
+	}
 	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
 		session, err := c.o.Catalog.Register(ctx, c.o.Node, c.o.LeaseTTL)
@@ -53,19 +56,44 @@ func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
 	var watching sync.WaitGroup
 	watching.Go(func() { c.followView(watch) })
 	watching.Go(func() { c.followTopics(watch) })
+	working, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancelWork(nil)
+	var work sync.WaitGroup
+	c.startWork(working, session, &work)
 	lost := c.loop(ctx, steps, session)
+	cancelWork(whyEnding(lost))
 	cancelWatch()
 	watching.Wait()
 	if lost {
 		c.setSession(nil) // what it owned is gone: there is nothing to release
 	}
 	c.giveUp(ctx, cancelSteps, lost)
+	work.Wait()
 	c.setSession(nil)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LeaseTTL)
 	defer cancel()
 	if err := session.Close(end); err != nil {
 		c.o.Logger.Warn("the node's lease will end by itself", "node", c.o.Node.ID, "error", err)
 	}
+}
+
+// startWork runs tasks and duties under the session, as this node's roles say, until ctx ends.
+func (c *Coordinator) startWork(ctx context.Context, session *catalog.Session, wg *sync.WaitGroup) {
+	claims := newBucketClaims(session)
+	if c.o.Worker != nil && slices.Contains(c.o.Node.Roles, RoleCompact) {
+		wg.Go(func() { c.queue.run(ctx, session, claims) })
+	}
+	if slices.Contains(c.o.Node.Roles, RoleCoordinate) {
+		wg.Go(func() { c.duties.run(ctx, session, claims) })
+	}
+}
+
+// whyEnding is the cause with which tasks and duties end.
+func whyEnding(lost bool) error {
+	if lost {
+		return catalog.ErrSessionLost
+	}
+	return errStopping
 }
 
 func (c *Coordinator) setSession(s *catalog.Session) {
@@ -120,6 +148,8 @@ func (c *Coordinator) notice(v *catalog.View) {
 		}
 	}
 	c.changedLocked()
+	signal(c.queue.kick)
+	signal(c.duties.kick)
 }
 
 // followTopics asks for topics and partitions now and then, and at once for a new supervisor.
