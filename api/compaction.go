@@ -42,7 +42,7 @@ func (s *server) rulesRoutes() []route {
 
 // changed is the answer to a config or rules.
 type changed struct {
-	DataSource string   `json:"dataSource"`
+	DataSource string   `json:"dataSource,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 }
 
@@ -72,12 +72,12 @@ func (s *server) handleSetAutoCompaction(w http.ResponseWriter, r *http.Request)
 		writeError(w, r, err)
 		return
 	}
-	datasource, warnings, err := s.autoCompaction.SetAutoCompaction(r.Context(), body)
+	warnings, err := s.autoCompaction.SetAutoCompaction(r.Context(), body)
 	if err != nil {
 		writeError(w, r, err)
 		return
 	}
-	writeJSON(w, r, http.StatusOK, changed{datasource, warnings})
+	writeJSON(w, r, http.StatusOK, changed{Warnings: warnings})
 }
 
 // handleClusterCompaction answers POST …/config/compaction/taskslots and …/cluster, which Druid's tools call. The routes'
@@ -166,7 +166,7 @@ func (s *server) handleCompactionProgress(w http.ResponseWriter, r *http.Request
 	}
 	var waiting int64
 	for _, status := range list {
-		waiting += status.BytesAwaitingCompaction
+		waiting += status.BytesAwaiting
 	}
 	writeJSON(w, r, http.StatusOK, map[string]int64{"remainingSegmentSize": waiting})
 }

@@ -108,7 +108,7 @@ func (s *server) handleMarkUnused(w http.ResponseWriter, r *http.Request) {
 
 // handleTask answers GET …/task/{id} with what was submitted.
 func (s *server) handleTask(w http.ResponseWriter, r *http.Request) {
-	t, err := s.tasks.Task(r.Context(), r.PathValue("id"))
+	t, spec, err := s.tasks.Task(r.Context(), r.PathValue("id"))
 	if err != nil {
 		writeError(w, r, err)
 		return
@@ -116,12 +116,12 @@ func (s *server) handleTask(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, r, http.StatusOK, struct {
 		Task    string          `json:"task"`
 		Payload json.RawMessage `json:"payload"`
-	}{t.ID, t.Spec})
+	}{t.ID, spec})
 }
 
 // handleTaskStatus answers GET …/task/{id}/status.
 func (s *server) handleTaskStatus(w http.ResponseWriter, r *http.Request) {
-	t, err := s.tasks.Task(r.Context(), r.PathValue("id"))
+	t, _, err := s.tasks.Task(r.Context(), r.PathValue("id"))
 	if err != nil {
 		writeError(w, r, err)
 		return

@@ -39,20 +39,20 @@ func (f *fakeTasks) SubmitTask(_ context.Context, data []byte) (string, []string
 }
 
 func (f *fakeTasks) CancelTask(_ context.Context, id string) error {
-	if _, err := f.Task(context.Background(), id); err != nil {
+	if _, _, err := f.Task(context.Background(), id); err != nil {
 		return err
 	}
 	f.cancelled = append(f.cancelled, id)
 	return nil
 }
 
-func (f *fakeTasks) Task(_ context.Context, id string) (Task, error) {
+func (f *fakeTasks) Task(_ context.Context, id string) (Task, json.RawMessage, error) {
 	for _, t := range f.list {
 		if t.ID == id {
-			return t, nil
+			return t, json.RawMessage(`{"type":"compact"}`), nil
 		}
 	}
-	return Task{}, noTask(id)
+	return Task{}, nil, noTask(id)
 }
 
 func (f *fakeTasks) ListTasks(_ context.Context, filter TaskFilter) ([]Task, error) {
@@ -80,9 +80,9 @@ func twoTasks() *fakeTasks {
 	return &fakeTasks{list: []Task{
 		{
 			ID: "a", GroupID: "a", Type: "compact", CreatedTime: "2026-01-01T00:00:00.000Z", QueueInsertionTime: "2026-01-01T00:00:00.000Z",
-			StatusCode: "RUNNING", Status: "RUNNING", RunnerStatusCode: "RUNNING", Duration: -1,
+			StatusCode: "RUNNING", Status: "RUNNING", RunnerStatusCode: "RUNNING", DurationMillis: -1,
 			Location: TaskLocation{Host: "h", Port: 1, TLSPort: -1}, DataSource: "events", Priority: 25, Origin: "user", Attempt: 1,
-			ChunksDone: 3, ChunksTotal: 4, Spec: json.RawMessage(`{"type":"compact"}`),
+			ChunksDone: 3, ChunksTotal: 4,
 		},
 		{ID: "b", StatusCode: "FAILED", Status: "FAILED", RunnerStatusCode: "NONE", ErrorMsg: &reason, DataSource: "events"},
 	}}

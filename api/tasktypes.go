@@ -12,7 +12,8 @@ type Tasks interface {
 	SubmitTask(ctx context.Context, data []byte) (id string, warnings []string, err error)
 	// CancelTask asks for the end of a task; one that has ended stays as it is.
 	CancelTask(ctx context.Context, id string) error
-	Task(ctx context.Context, id string) (Task, error)
+	// Task returns a task's status, and what was submitted, as canonical JSON.
+	Task(ctx context.Context, id string) (t Task, spec json.RawMessage, err error)
 	// ListTasks returns tasks, newest first.
 	ListTasks(ctx context.Context, f TaskFilter) ([]Task, error)
 }
@@ -35,7 +36,7 @@ type Task struct {
 	StatusCode         string       `json:"statusCode"`       // RUNNING until it has ended, then SUCCESS or FAILED
 	Status             string       `json:"status"`           // the same
 	RunnerStatusCode   string       `json:"runnerStatusCode"` // WAITING, PENDING, RUNNING; NONE once it has ended
-	Duration           int64        `json:"duration"`         // milliseconds; −1 until it has ended
+	DurationMillis     int64        `json:"duration"`         // −1 until it has ended
 	Location           TaskLocation `json:"location"`
 	DataSource         string       `json:"dataSource"`
 	ErrorMsg           *string      `json:"errorMsg"`
@@ -47,9 +48,6 @@ type Task struct {
 	ChunksDone      int    `json:"chunksDone"`
 	ChunksTotal     int    `json:"chunksTotal"` // 0: not known yet
 	NextAttempt     string `json:"nextAttempt,omitempty"`
-
-	// Spec is the task as it was submitted, canonical; it is not part of the status.
-	Spec json.RawMessage `json:"-"`
 }
 
 // TaskLocation is where a task runs, or has run.
@@ -85,7 +83,7 @@ type TaskFilter struct {
 // of category NotFound.
 type AutoCompaction interface {
 	// SetAutoCompaction takes a config in YAML or JSON. A refused one is an *Error with every problem.
-	SetAutoCompaction(ctx context.Context, data []byte) (datasource string, warnings []string, err error)
+	SetAutoCompaction(ctx context.Context, data []byte) (warnings []string, err error)
 	AutoCompaction(ctx context.Context, datasource string) (json.RawMessage, error)
 	// AutoCompactions returns all configs, by datasource.
 	AutoCompactions(ctx context.Context) ([]json.RawMessage, error)
@@ -104,51 +102,25 @@ type AutoCompactionVersion struct {
 // not known the error is an *Error of category NotFound.
 type CompactionProgress interface {
 	CompactionStatus(ctx context.Context, datasource string) ([]CompactionStatus, error)
-	// ExplainCompaction tells of every time chunk of a datasource, for each policy, whether it would be compacted now.
-	ExplainCompaction(ctx context.Context, datasource string) (CompactionExplanation, error)
+	// ExplainCompaction tells of every time chunk of a datasource, for each policy, whether it would be compacted now, and
+	// why or why not. The answer is that of the path.
+	ExplainCompaction(ctx context.Context, datasource string) (any, error)
 }
 
 // CompactionStatus sums up a datasource's time chunks, in Druid's fields.
 type CompactionStatus struct {
-	DataSource                      string `json:"dataSource"`
-	ScheduleStatus                  string `json:"scheduleStatus"` // RUNNING, or NOT_ENABLED
-	Message                         string `json:"message,omitempty"`
-	BytesAwaitingCompaction         int64  `json:"bytesAwaitingCompaction"`
-	BytesCompacted                  int64  `json:"bytesCompacted"`
-	BytesSkipped                    int64  `json:"bytesSkipped"`
-	SegmentCountAwaitingCompaction  int64  `json:"segmentCountAwaitingCompaction"`
-	SegmentCountCompacted           int64  `json:"segmentCountCompacted"`
-	SegmentCountSkipped             int64  `json:"segmentCountSkipped"`
-	IntervalCountAwaitingCompaction int64  `json:"intervalCountAwaitingCompaction"`
-	IntervalCountCompacted          int64  `json:"intervalCountCompacted"`
-	IntervalCountSkipped            int64  `json:"intervalCountSkipped"`
-}
-
-// CompactionExplanation is what each policy makes of each time chunk.
-type CompactionExplanation struct {
-	DataSource string              `json:"dataSource"`
-	Enabled    bool                `json:"enabled"` // false: no config; the chunks show what a default one would do
-	Policies   []PolicyExplanation `json:"policies"`
-}
-
-// PolicyExplanation lists time chunks in the policy's order of preference.
-type PolicyExplanation struct {
-	Policy  string             `json:"policy"` // recent or historical
-	Enabled bool               `json:"enabled"`
-	Chunks  []ChunkExplanation `json:"chunks"`
-}
-
-// ChunkExplanation is the verdict on one time chunk.
-type ChunkExplanation struct {
-	Interval string `json:"interval"`
-	Chosen   bool   `json:"chosen"`
-	Skipped  bool   `json:"skipped"` // held back; a chunk that is neither chosen nor skipped needs nothing
-	Mode     string `json:"mode,omitempty"`
-	Reason   string `json:"reason"`
-	Segments int64  `json:"segments"`
-	Rows     int64  `json:"rows"`
-	TailRows int64  `json:"tailRows"` // of rows: not compacted with the others
-	Bytes    int64  `json:"bytes"`
+	DataSource         string `json:"dataSource"`
+	ScheduleStatus     string `json:"scheduleStatus"` // RUNNING, or NOT_ENABLED
+	Message            string `json:"message,omitempty"`
+	BytesAwaiting      int64  `json:"bytesAwaitingCompaction"`
+	BytesCompacted     int64  `json:"bytesCompacted"`
+	BytesSkipped       int64  `json:"bytesSkipped"`
+	SegmentsAwaiting   int64  `json:"segmentCountAwaitingCompaction"`
+	SegmentsCompacted  int64  `json:"segmentCountCompacted"`
+	SegmentsSkipped    int64  `json:"segmentCountSkipped"`
+	IntervalsAwaiting  int64  `json:"intervalCountAwaitingCompaction"`
+	IntervalsCompacted int64  `json:"intervalCountCompacted"`
+	IntervalsSkipped   int64  `json:"intervalCountSkipped"`
 }
 
 // Rules holds the retention rules. Where a datasource is not known the error is an *Error of category NotFound.
