@@ -155,7 +155,8 @@ func (w *worker) readRecord(r *Record) (stop, isRow bool, err error) {
 	return false, isRow, w.checkLimits()
 }
 
-// takeIn decodes and judges a record and appends it to the rows or the rejects.
+// takeIn decodes and judges a record and appends it to the rows or the rejects. The order is: reject, the spec's filter, and
+// then, by whoever compares rows, dedup.
 func (w *worker) takeIn(r *Record) (halted, isRow bool, err error) {
 	row, reject := w.plan.decoder.Decode(&r.Record)
 	var v verdict
@@ -163,6 +164,10 @@ func (w *worker) takeIn(r *Record) (halted, isRow bool, err error) {
 	if !unparseable {
 		v = w.plan.judge.judge(row.TimeMillis, r.TimestampMillis, w.clock)
 		reject = v.reject
+	}
+	if reject == nil && row.Filtered {
+		w.clock = max(w.clock, r.TimestampMillis)
+		return false, false, nil // counted as skipped: every offset without a row or a reject is
 	}
 	if reject == nil {
 		w.batches.rows.append(row, r.Offset, v)

@@ -40,8 +40,29 @@ func newPlan(facts segment.Facts, s *spec.Supervisor, schema *segment.Schema, ds
 	if p.decoder, err = decode.New(s); err != nil {
 		return nil, fmt.Errorf("supervisor %s version %d: %w", s.ID, facts.SpecVersion, err)
 	}
+	if err := p.checkColumns(); err != nil {
+		return nil, fmt.Errorf("supervisor %s version %d: %w", s.ID, facts.SpecVersion, err)
+	}
 	p.judge = judge{granularity: p.granularity, facts: facts, io: s.IO, dedup: s.DataSchema.Dedup}
 	return p, nil
+}
+
+// checkColumns checks that the schema has a place of the right type for every value of a row.
+func (p *plan) checkColumns() error {
+	for _, c := range p.decoder.Columns() {
+		at := p.arrowSchema.FieldIndices(c.Name)
+		if len(at) == 0 {
+			return fmt.Errorf("schema %d has no column %q, which the spec fills", p.schema.ID, c.Name)
+		}
+		want, err := segment.ArrowType(segment.ColumnType(c.Type))
+		if err != nil {
+			return fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		if have := p.arrowSchema.Field(at[0]).Type; !arrow.TypeEqual(have, want) {
+			return fmt.Errorf("column %q has type %s in schema %d, and the spec fills it as %s", c.Name, have, p.schema.ID, c.Type)
+		}
+	}
+	return nil
 }
 
 // bucketOf returns the bucket under which rejects with this Kafka timestamp are kept.

@@ -26,11 +26,11 @@ type rowBuilder struct {
 	fills   []fill
 }
 
-// fill says which of the row's values a column takes; dimension −1 means none, always null.
+// fill says which of the row's values a column takes; −1 means none, always null.
 type fill struct {
-	column    *column
-	dimension int
-	kind      arrow.Type
+	column *column
+	value  int
+	kind   arrow.Type
 }
 
 func newRowBuilder(p *plan) (*rowBuilder, error) {
@@ -38,9 +38,9 @@ func newRowBuilder(p *plan) (*rowBuilder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("datasource %s: %w", p.datasource.Name, err)
 	}
-	dimensions := map[string]int{}
-	for i, d := range p.spec.DataSchema.Dimensions {
-		dimensions[d.Name] = i
+	values := map[string]int{}
+	for i, c := range p.decoder.Columns() {
+		values[c.Name] = i
 	}
 	r := &rowBuilder{batchBuilder: b, plan: p}
 	for i, f := range p.arrowSchema.Fields() {
@@ -59,11 +59,11 @@ func newRowBuilder(p *plan) (*rowBuilder, error) {
 		case segment.KeyColumn:
 			r.key = c
 		default:
-			dimension, ok := dimensions[f.Name]
+			value, ok := values[f.Name]
 			if !ok {
-				dimension = -1
+				value = -1
 			}
-			r.fills = append(r.fills, fill{column: c, dimension: dimension, kind: f.Type.ID()})
+			r.fills = append(r.fills, fill{column: c, value: value, kind: f.Type.ID()})
 		}
 	}
 	return r, nil
@@ -77,11 +77,11 @@ func (r *rowBuilder) append(row *decode.Row, offset int64, v verdict) {
 		r.appendKey(row.Key, keyed, v.bucket)
 	}
 	for _, f := range r.fills {
-		if f.dimension < 0 {
+		if f.value < 0 {
 			f.column.appendNull()
 			continue
 		}
-		f.append(row.Values[f.dimension])
+		f.append(row.Values[f.value])
 	}
 	r.rowAppended(offset, row.TimeMillis, v.bucket, r.idHigh != nil && !keyed)
 }

@@ -3,7 +3,9 @@ package decode
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"drumlin/rollup"
 	"drumlin/spec"
 )
 
@@ -22,16 +24,18 @@ type Decoder struct {
 	scratch        arena
 	timestamp      timestampReader
 
-	timeField  field
-	dimensions []spec.Dimension
-	dimFields  []field
-	hasKey     bool
-	keyField   field
+	timeField    field
+	columns      []spec.Dimension // dimensions, then what metrics alone read
+	columnFields []field
+	hasKey       bool
+	keyField     field
+	transforms   *transforms // nil: none
+	readMillis   int64       // the time as the timestampSpec has read it
 
 	row Row
 }
 
-// New compiles the spec. Its errors are a user's: a path, a timestamp format or a type that is not supported.
+// New compiles the spec. Its errors are a user's: a path, a timestamp format, an expression or a type that is not supported.
 func New(s *spec.Supervisor) (*Decoder, error) {
 	c, err := newCompiler(&s.IO.Input)
 	if err != nil {
@@ -39,7 +43,9 @@ func New(s *spec.Supervisor) (*Decoder, error) {
 	}
 	d := &Decoder{
 		maxRecordBytes: maxRecordBytes, root: c.root, kafka: c.kafka,
-		dimensions: append([]spec.Dimension(nil), s.DataSchema.Dimensions...),
+	}
+	if d.columns, err = columnsOf(s); err != nil {
+		return nil, err
 	}
 	if d.timestamp, err = newTimestampReader(&s.DataSchema.Timestamp); err != nil {
 		return nil, fmt.Errorf("timestampSpec: %w", err)
@@ -47,17 +53,44 @@ func New(s *spec.Supervisor) (*Decoder, error) {
 	if err := d.compileFields(c, s); err != nil {
 		return nil, err
 	}
+	if err := d.compileTransforms(c, s); err != nil {
+		return nil, err
+	}
 	d.scanner.captures = make([]capture, c.slots)
 	d.scanner.scratch = &d.scratch
-	d.row.Values = make([]Value, len(d.dimensions))
+	d.row.Values = make([]Value, len(d.columns))
 	return d, nil
 }
+
+// columnsOf gives the columns that a spec fills.
+func columnsOf(s *spec.Supervisor) ([]spec.Dimension, error) {
+	out := slices.Clone(s.DataSchema.Dimensions)
+	if !s.DataSchema.Rollup || len(s.DataSchema.Metrics) == 0 {
+		return out, nil
+	}
+	metrics, _, err := rollup.ParseMetrics(s.DataSchema.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := rollup.Inputs(metrics, segmentColumns(out))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range inputs {
+		out = append(out, spec.Dimension{Name: c.Name, Type: spec.DimensionType(c.Type)})
+	}
+	return out, nil
+}
+
+// Columns returns the columns that Row.Values are of: the spec's dimensions, then, of a spec with rollup, what its metrics
+// read beyond them.
+func (d *Decoder) Columns() []spec.Dimension { return slices.Clone(d.columns) }
 
 func (d *Decoder) compileFields(c *compiler, s *spec.Supervisor) (err error) {
 	if d.timeField, err = c.field(s.DataSchema.Timestamp.Column); err != nil {
 		return fmt.Errorf("timestampSpec: %w", err)
 	}
-	for _, dim := range d.dimensions {
+	for _, dim := range d.columns {
 		switch dim.Type {
 		case spec.DimString, spec.DimLong, spec.DimDouble, spec.DimFloat, spec.DimJSON:
 		default:
@@ -67,7 +100,7 @@ func (d *Decoder) compileFields(c *compiler, s *spec.Supervisor) (err error) {
 		if err != nil {
 			return fmt.Errorf("dimension %q: %w", dim.Name, err)
 		}
-		d.dimFields = append(d.dimFields, f)
+		d.columnFields = append(d.columnFields, f)
 	}
 	if dedup := s.DataSchema.Dedup; dedup != nil {
 		if dedup.Key == "" {
@@ -95,10 +128,13 @@ func (d *Decoder) Decode(rec *Record) (*Row, *Reject) {
 	if d.row.TimeMillis, reject = d.time(); reject != nil {
 		return nil, reject
 	}
-	for i := range d.dimensions {
-		if reject := d.convert(&d.row.Values[i], d.find(d.dimFields[i]), &d.dimensions[i]); reject != nil {
-			return nil, reject
-		}
+	if d.transforms != nil {
+		reject = d.transform()
+	} else {
+		reject = d.fill()
+	}
+	if reject != nil {
+		return nil, reject
 	}
 	d.row.HasKey, d.row.Key = false, nil
 	if d.hasKey {
@@ -107,6 +143,46 @@ func (d *Decoder) Decode(rec *Record) (*Row, *Reject) {
 		}
 	}
 	return &d.row, nil
+}
+
+// fill converts the columns' fields.
+func (d *Decoder) fill() *Reject {
+	for i := range d.columns {
+		if reject := d.convert(&d.row.Values[i], d.find(d.columnFields[i]), &d.columns[i]); reject != nil {
+			return reject
+		}
+	}
+	return nil
+}
+
+// transform fills the row by transforms and fields, and asks the filter. A record that has no row is rejected whatever the
+// filter would say.
+func (d *Decoder) transform() *Reject {
+	t := d.transforms
+	d.readMillis = d.row.TimeMillis
+	t.run.Begin()
+	if t.time >= 0 {
+		if reject := d.replaceTime(); reject != nil {
+			return reject
+		}
+	}
+	for i := range d.columns {
+		var reject *Reject
+		if from := t.columns[i]; from >= 0 {
+			reject = d.transformed(&d.row.Values[i], from, &d.columns[i])
+		} else {
+			reject = d.convert(&d.row.Values[i], d.find(d.columnFields[i]), &d.columns[i])
+		}
+		if reject != nil {
+			return reject
+		}
+	}
+	kept, err := t.run.Keeps(d.row.TimeMillis)
+	if err != nil {
+		return transformFailed(err)
+	}
+	d.row.Filtered = !kept
+	return nil
 }
 
 // read captures what the fields need.

@@ -42,7 +42,8 @@ type Row struct {
 	TimeMillis int64 // event time, any value of an int64
 	HasKey     bool  // whether the record has a dedup key
 	Key        []byte
-	Values     []Value // by index in the spec's Dimensions
+	Values     []Value // by index in Decoder.Columns
+	Filtered   bool    // the spec's filter leaves the record out
 }
 
 // Reject says why a record has no row.
@@ -65,5 +66,6 @@ const (
 	ReasonInvalidKafkaKey    = "invalid_kafka_key"   // the record's key does not have its format
 	ReasonMissingTimestamp   = "missing_timestamp"   // no timestamp, and the spec has no missingValue
 	ReasonBadTimestamp       = "bad_timestamp"       // not readable in the spec's format, or out of range
-	ReasonUnconvertibleValue = "unconvertible_value" // a value that the dimension's type cannot hold
+	ReasonUnconvertibleValue = "unconvertible_value" // a value that the column's type cannot hold
+	ReasonTransformFailed    = "transform_failed"    // an expression of the transformSpec has no value for the record
 )
