@@ -55,7 +55,7 @@ func ParseDefinition(data []byte) (*Definition, error) {
 	var granularity string
 	if p.value(path, o, "queryGranularity", "a granularity's name", &granularity) {
 		var err error
-		if d.QueryGranularity, err = spec.ParseGranularity(granularity); err != nil {
+		if d.QueryGranularity, err = spec.ParseQueryGranularity(granularity); err != nil {
 			p.problem(path+".queryGranularity", "%s", err)
 		}
 	}
