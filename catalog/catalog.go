@@ -69,6 +69,7 @@ type Catalog struct {
 	changed chan struct{} // closed and replaced at every new view
 	failed  error         // set once: views will not advance any more
 	resyncs int64
+	marked  map[string]struct{} // live manifests whose markers this process has seen or written
 }
 
 // liveState is what transactions need to know beside the view.

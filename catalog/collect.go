@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,14 @@ type Collection struct {
 	LiveEpochs  map[int64]struct{}
 	OldestPin   int64 // 0: nothing is pinned
 	NewestPin   int64 // the same as OldestPin where there is one pin
+	// Offsets are where partitions stand: what would begin before that cannot be committed any more.
+	Offsets map[PartitionKey]Standing
+}
+
+// Standing is a partition's generation and the offset that its next commit begins at.
+type Standing struct {
+	Generation int32
+	Next       int64
 }
 
 // Retired says since when an object is out of the view, as markers tell.
@@ -25,7 +34,7 @@ type Retired struct {
 // Collect reads references and epochs in one read, and makes sure that every manifest that is live has its marker.
 // Only after that may anything that a swap replaced be deleted.
 func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
-	s, err := c.load(ctx, nil)
+	s, err := c.loadAside(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("collect: %w", err)
 	}
@@ -34,6 +43,7 @@ func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
 	}
 	out := &Collection{
 		Revision: s.revision, Incarnation: s.incarnation, Referenced: map[string]struct{}{}, LiveEpochs: map[int64]struct{}{},
+		Offsets: map[PartitionKey]Standing{},
 	}
 	refer := func(object string) { out.Referenced[object] = struct{}{} }
 	for _, d := range s.datasources {
@@ -49,8 +59,11 @@ func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
 		}
 	}
 	for _, sup := range s.supervisors {
-		for _, p := range sup.partitions {
-			refer(p.Offset.Record)
+		for k, p := range sup.partitions {
+			if p.OffsetRevision != 0 {
+				refer(p.Offset.Record)
+				out.Offsets[k] = Standing{Generation: p.Offset.Generation, Next: p.Offset.Next}
+			}
 		}
 	}
 	for _, epoch := range s.epochs {
@@ -68,8 +81,9 @@ func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
 // MayDelete says whether the object may be deleted, and why not. retired is nil for an object that no marker names. It
 // is a pure function; the clock only lengthens the life of what a reader may still be using.
 //
-// An object that no marker names may go when its epoch is over: no transaction can name it any more. One that a marker
-// names has been live and was replaced: no transaction can bring it back, whatever its epoch.
+// An object that no marker names may go when its epoch is over: no transaction can name it any more. So may a record that
+// its partition has passed, whatever its epoch: transactions compare the offset. One that a marker names has been live and
+// was replaced: no transaction can bring it back.
 func (g *Collection) MayDelete(object string, retired *Retired, nowMillis, graceMillis int64) (ok bool, reason string) {
 	for _, mirror := range []string{"specs/", "floors/", "settings/", "markers/"} {
 		if strings.HasPrefix(object, mirror) {
@@ -94,7 +108,7 @@ func (g *Collection) MayDelete(object string, retired *Retired, nowMillis, grace
 		return false, "it was replaced a short while ago"
 	case retired != nil:
 		return true, ""
-	case live:
+	case live && !g.passed(object):
 		return false, "its epoch is alive"
 	case epoch < g.NewestPin: // when it was replaced is not known: any pin after its epoch may show it
 		return false, "a pinned revision may still show it"
@@ -102,24 +116,87 @@ func (g *Collection) MayDelete(object string, retired *Retired, nowMillis, grace
 	return true, ""
 }
 
-// ensureMarkers writes the markers that are missing: those of swaps whose writer died between transaction and marker.
-func (c *Catalog) ensureMarkers(ctx context.Context, s *state) error {
-	done := map[string]bool{}
-	for _, d := range s.datasources {
-		for _, h := range d.heads {
-			if done[h.head.Manifest] {
-				continue
+// passed says whether the object is the record of a transaction that would begin before its partition's offset.
+func (g *Collection) passed(object string) bool {
+	k, at, ok := recordPosition(object)
+	if !ok {
+		return false
+	}
+	now, begun := g.Offsets[k]
+	return begun && (at.Generation < now.Generation || at.Generation == now.Generation && at.Next < now.Next)
+}
+
+// MayForget says whether the manifest is not live and never will be, so that a rebuild does not need its marker. The marker
+// is still needed while an object stands that it names as replaced.
+func (g *Collection) MayForget(manifest string) bool {
+	incarnation, epoch, known := ObjectEpoch(manifest)
+	_, live := g.LiveEpochs[epoch]
+	_, referenced := g.Referenced[manifest]
+	return known && incarnation == g.Incarnation && epoch <= g.Revision && !live && !referenced
+}
+
+// loadAside reads everything at one revision, newer than any view. Objects that the view has verified are not read again.
+func (c *Catalog) loadAside(ctx context.Context) (*state, error) {
+	v := c.View()
+	s, err := c.loadKnowing(ctx, nil, v.contents())
+	switch {
+	case err != nil:
+		return nil, err
+	case s.incarnation != c.incarnation:
+		return nil, fmt.Errorf("%w: incarnation %s became %s", ErrIncarnation, c.incarnation, s.incarnation)
+	case s.revision < v.Revision:
+		return nil, fmt.Errorf("%w: revision %d is older than %d, which was seen already", ErrIncarnation, s.revision, v.Revision)
+	}
+	return s, nil
+}
+
+// contents are the objects that the view holds.
+func (v *View) contents() contents {
+	out := contents{commits: map[string]*Commit{}, manifests: map[string]*Manifest{}}
+	for _, d := range v.Datasources {
+		for _, b := range d.Buckets {
+			if b.Head != nil {
+				out.manifests[b.Head.Manifest] = b.absorbed
 			}
-			done[h.head.Manifest] = true
-			if err := c.ensureMarker(ctx, h); err != nil {
-				return err
+			for _, ref := range b.Commits {
+				out.commits[ref.Commit.Record] = ref.Commit
 			}
 		}
 	}
+	return out
+}
+
+// ensureMarkers writes the markers that are missing: those of swaps whose writer died between transaction and marker.
+// What this process has seen marked is not asked for again.
+func (c *Catalog) ensureMarkers(ctx context.Context, s *state) error {
+	seen := map[string]struct{}{}
+	for _, d := range s.datasources {
+		for _, h := range d.heads {
+			if _, done := seen[h.head.Manifest]; done {
+				continue
+			}
+			if !c.isMarked(h.head.Manifest) {
+				if err := c.ensureMarker(ctx, d, h); err != nil {
+					return err
+				}
+			}
+			seen[h.head.Manifest] = struct{}{}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.marked = seen
 	return nil
 }
 
-func (c *Catalog) ensureMarker(ctx context.Context, h *headState) error {
+func (c *Catalog) isMarked(manifest string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.marked[manifest]
+	return ok
+}
+
+func (c *Catalog) ensureMarker(ctx context.Context, d *datasourceState, h *headState) error {
 	name := MarkerName(h.head.Manifest)
 	body, err := c.o.Objects.Get(ctx, name, 0, -1)
 	if err == nil {
@@ -128,7 +205,8 @@ func (c *Catalog) ensureMarker(ctx context.Context, h *headState) error {
 	// Missing, most likely; if it could merely not be read, writing it again fails, and collection waits.
 	data, err := encode(Marker{
 		Incarnation: c.incarnation, Datasource: h.manifest.Datasource, Buckets: h.manifest.Buckets, Manifest: h.head.Manifest,
-		ManifestSHA256: h.head.ManifestSHA256, Sequence: h.head.Sequence, WrittenMillis: c.o.Now().UnixMilli(),
+		ManifestSHA256: h.head.ManifestSHA256, Sequence: h.head.Sequence, Revision: h.mod, Replaced: d.replacedBy(h),
+		WrittenMillis: c.o.Now().UnixMilli(),
 	})
 	if err != nil {
 		return err
@@ -137,13 +215,35 @@ func (c *Catalog) ensureMarker(ctx context.Context, h *headState) error {
 	return err
 }
 
+// replacedBy are the segments of the commits that the head absorbs and does not list, as far as their keys are still there:
+// none has been reaped while the marker is missing. What older manifests listed goes by its epoch.
+func (d *datasourceState) replacedBy(h *headState) []string {
+	listed := map[string]bool{}
+	h.manifest.objects(func(object string) { listed[object] = true })
+	var out []string
+	for _, b := range h.manifest.Buckets {
+		for _, ref := range d.byBucket[b.StartMillis] {
+			if ref.CreateRevision > h.head.Absorbed {
+				continue
+			}
+			for i := range ref.Commit.Segments {
+				if m := &ref.Commit.Segments[i]; m.Bucket == b && !listed[m.Object] {
+					out = append(out, m.Object)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // reapBatch is how many commit keys one transaction deletes: each takes a compare and a deletion.
 const reapBatch = 100
 
 // ReapCommits deletes the keys of commits that every bucket they belong to, the rejects bucket included, lists in its
 // manifest. Views do not change by it. The markers of those manifests are written first. It returns how many went.
 func (c *Catalog) ReapCommits(ctx context.Context) (reaped int, err error) {
-	s, err := c.load(ctx, nil)
+	s, err := c.loadAside(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("reap commits: %w", err)
 	}

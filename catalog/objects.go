@@ -76,6 +76,23 @@ func offsetRecordName(incarnation string, r *Record, uuid string) string {
 		r.Offset.Next, r.Epoch, uuid)
 }
 
+// recordPosition reads out of the name of a record, of a commit or of an offset, where its transaction begins.
+func recordPosition(object string) (k PartitionKey, at Standing, ok bool) {
+	parts := strings.Split(object, "/")
+	if len(parts) != 7 || parts[0] != "commits" && parts[0] != "offsets" {
+		return PartitionKey{}, Standing{}, false
+	}
+	k, err := parsePartitionKey(strings.Join(parts[2:5], "/"), "")
+	if err != nil {
+		return PartitionKey{}, Standing{}, false
+	}
+	digits, _, found := strings.Cut(parts[6], "-")
+	generation, err := strconv.ParseInt(parts[5], 10, 32)
+	next, nextErr := strconv.ParseInt(digits, 10, 64)
+	ok = found && err == nil && nextErr == nil && generation >= 0 && next >= 0
+	return k, Standing{Generation: int32(generation), Next: next}, ok
+}
+
 func manifestName(incarnation, datasource string, bucketStart, sequence, epoch int64, uuid string) string {
 	return fmt.Sprintf("manifests/%s/%s/%020d-%d-e%d-%s.json", incarnation, escapePart(datasource), bucketStart,
 		sequence, epoch, uuid)

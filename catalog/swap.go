@@ -40,7 +40,7 @@ type Marker struct {
 	Manifest       string           `json:"manifest"`
 	ManifestSHA256 string           `json:"manifestSha256"`
 	Sequence       int64            `json:"sequence"`
-	Revision       int64            `json:"revision"`           // of the swap; 0: written later, by Collect
+	Revision       int64            `json:"revision"`           // of the swap
 	Replaced       []string         `json:"replaced,omitempty"` // objects that the swap took out of the view
 	WrittenMillis  int64            `json:"written"`            // wall clock, for the grace period only
 }

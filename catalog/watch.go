@@ -79,6 +79,11 @@ func (c *Catalog) loadRetrying(ctx context.Context) (*state, error) {
 
 // load reads everything at one revision.
 func (c *Catalog) load(ctx context.Context, old *state) (*state, error) {
+	return c.loadKnowing(ctx, old, old.contents())
+}
+
+// loadKnowing reads everything at one revision, but not the objects that are known.
+func (c *Catalog) loadKnowing(ctx context.Context, old *state, known contents) (*state, error) {
 	res, err := c.rangeAll(ctx, RangeOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
@@ -87,7 +92,7 @@ func (c *Catalog) load(ctx context.Context, old *state) (*state, error) {
 		return nil, fmt.Errorf("read the catalog: revision %d is older than %d, which was seen already: a stale member or "+
 			"an old backup", res.Revision, old.revision)
 	}
-	s, err := c.stateOf(ctx, res, old)
+	s, err := c.stateOf(ctx, res, known)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +104,8 @@ func (c *Catalog) load(ctx context.Context, old *state) (*state, error) {
 }
 
 // stateOf folds one consistent read.
-func (c *Catalog) stateOf(ctx context.Context, res *RangeResult, old *state) (*state, error) {
-	objects, err := c.fetcher.fetch(ctx, res.KVs, old.contents())
+func (c *Catalog) stateOf(ctx context.Context, res *RangeResult, known contents) (*state, error) {
+	objects, err := c.fetcher.fetch(ctx, res.KVs, known)
 	if err != nil {
 		return nil, err
 	}

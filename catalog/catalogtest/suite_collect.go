@@ -1,7 +1,7 @@
 package catalogtest
 
 import (
-	"strings"
+	"slices"
 	"testing"
 
 	"drumlin/catalog"
@@ -62,7 +62,6 @@ func testCollectDecisions(t *testing.T, factory Factory) {
 	s, w := e.writer(t)
 	w.MustAppend(t, Hour(1), 5)
 	input := bucket(t, e.refresh(t), Hour(1)).Tail[0].Object
-	record := e.refresh(t).Supervisors["s"].Partitions[partition(0)].Offset.Record
 	orphan := Segment(e.c.Incarnation(), w.Owner.Epoch, "orphan", "ds", segment.KindData, Hour(1), 1, segment.OffsetRange{}).Object
 	future := Segment(e.c.Incarnation(), 1<<60, "future", "ds", segment.KindData, Hour(1), 1, segment.OffsetRange{}).Object
 	foreign := Segment("ffff", 1, "foreign", "ds", segment.KindData, Hour(1), 1, segment.OffsetRange{}).Object
@@ -73,6 +72,15 @@ func testCollectDecisions(t *testing.T, factory Factory) {
 		}
 	}
 	check("live epoch", orphan, nil, false)
+	newest := func() string { return e.refresh(t).Supervisors["s"].Partitions[partition(0)].Offset.Record }
+	w.MustAppend(t, Hour(2), 5)
+	passed := newest()
+	w.MustAppend(t, Hour(2), 5)
+	e.adopt(t, s, Hour(2))
+	check("a record of a commit", passed, nil, false)
+	e.reap(t)
+	check("a record that its partition has passed", passed, nil, true)
+	record := newest()
 	check("live commit", input, nil, false)
 	r := e.claimed(t, s, Hour(1))
 	e.merge(&r, "merged")
@@ -108,26 +116,33 @@ func testCollectDecisions(t *testing.T, factory Factory) {
 	}
 }
 
-// testLateMarker: a marker that a dead writer left out is written before anything is collected or reaped.
+// testLateMarker: a marker that a dead writer left out is written before anything is collected or reaped, with what the
+// swap took out of commits.
 func testLateMarker(t *testing.T, factory Factory) {
 	e := newEnv(t, factory)
 	s, w := e.writer(t)
 	w.MustAppend(t, Hour(1), 5)
+	w.MustAppend(t, Hour(1), 6)
+	input := bucket(t, e.refresh(t), Hour(1)).Tail[0].Object
 	r := e.claimed(t, s, Hour(1))
+	e.merge(&r, "merged")
+	r.Consumed = r.Consumed[:1] // the other one is adopted
+	r.Settled[0].Rows = 5
+	r.Settled[0].Sources = []segment.OffsetRange{{Topic: "t", From: 0, To: 6}}
 	res := e.swap(t, r)
-	e.objects.Delete(catalog.MarkerName(res.Object))
-	e.objects.FailGets(0)
-	if n := e.reap(t); n != 1 {
+	mustDone(t, res)
+	name := catalog.MarkerName(res.Object)
+	e.objects.Delete(name)
+	if n := e.reap(t); n != 2 {
 		t.Errorf("%d commits reaped", n)
 	}
-	e.objects.read(t, catalog.MarkerName(res.Object))
-	e.objects.Delete(catalog.MarkerName(res.Object))
-	e.collect(t)
-	found := false
-	for _, key := range e.objects.Keys() {
-		found = found || strings.HasPrefix(key, "markers/")
+	marker, err := catalog.DecodeMarker(name, e.objects.read(t, name))
+	if err != nil || marker.Revision != res.Revision || !slices.Equal(marker.Replaced, []string{input}) {
+		t.Errorf("marker %+v, %v; want that of %d that replaces %s", marker, err, res.Revision, input)
 	}
-	if !found {
-		t.Error("the marker was not written")
+	e.objects.Delete(name)
+	if _, err := e.open(t).Collect(t.Context()); err != nil {
+		t.Fatalf("collect: %v", err)
 	}
+	e.objects.read(t, name)
 }
