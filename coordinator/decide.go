@@ -46,17 +46,25 @@ func decide(view *catalog.View, s *spec.Supervisor, fresh newDatasource) (*decis
 				"version %d in the catalog cannot be read by this program, so it cannot be replaced by it: %v", old.Version, err)}}
 		}
 	}
+	definition, problems := define(s)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	d.warnings = definition.warnings
 	ds := view.Datasources[s.DataSchema.DataSource]
 	if ds == nil || ds.Schema == nil {
-		createDatasource(d, s, fresh)
+		if problems := createDatasource(d, s, definition, fresh); len(problems) > 0 {
+			return nil, problems
+		}
 		return d, nil
 	}
-	problems := checkFixed(ds, before, s)
+	problems = checkFixed(ds, before, s)
+	problems = append(problems, checkDefinition(ds.Name, ds.Plan, ds.Schema, definition)...)
 	next, more := nextSchema(ds.Schema, s)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return nil, problems
 	}
-	d.warnings = timeWarnings(before, s)
+	d.warnings = append(d.warnings, timeWarnings(before, s)...)
 	d.change.Supervisor.SchemaID = next.ID
 	if next.ID != ds.Schema.ID {
 		d.change.NewSchema = next
@@ -90,14 +98,33 @@ func checkPlace(view *catalog.View, s *spec.Supervisor, old *catalog.SupervisorV
 	return problems
 }
 
-func createDatasource(d *decision, s *spec.Supervisor, fresh newDatasource) {
-	d.change.NewDatasource = &catalog.Datasource{
-		Name: s.DataSchema.DataSource, SegmentGranularity: s.DataSchema.SegmentGranularity.String(),
-		HashKey: fresh.hashKey, CreatedMillis: fresh.nowMillis,
-	}
+func createDatasource(d *decision, s *spec.Supervisor, definition *defined, fresh newDatasource) spec.Problems {
 	schema := &segment.Schema{ID: 1, Dedup: s.DataSchema.Dedup != nil}
 	fillSchema(schema, s)
+	id := segment.FirstUserColumnID + int32(len(schema.Columns))
+	for _, c := range definition.inputs {
+		c.ID = id
+		schema.Columns, schema.Inputs = append(schema.Columns, c), append(schema.Inputs, c.Name)
+		id++
+	}
+	for _, c := range definition.states {
+		c.ID = id
+		schema.States = append(schema.States, c)
+		id++
+	}
+	plan, err := definition.planOf(schema)
+	if err == nil {
+		err = schema.Validate()
+	}
+	if err != nil {
+		return problemsOf(err)
+	}
+	d.change.NewDatasource = &catalog.Datasource{
+		Name: s.DataSchema.DataSource, SegmentGranularity: s.DataSchema.SegmentGranularity.String(),
+		HashKey: fresh.hashKey, CreatedMillis: fresh.nowMillis, Plan: plan,
+	}
 	d.change.NewSchema, d.change.Supervisor.SchemaID = schema, schema.ID
+	return nil
 }
 
 // checkFixed checks what was fixed when the datasource was created. before is nil where no earlier spec is known.
@@ -132,7 +159,7 @@ func nextSchema(newest *segment.Schema, s *spec.Supervisor) (*segment.Schema, sp
 		published[strings.ToLower(c.Name)] = c
 	}
 	var problems spec.Problems
-	for i, d := range s.DataSchema.Dimensions {
+	for _, d := range s.DataSchema.Dimensions {
 		c, ok := published[strings.ToLower(d.Name)]
 		message := ""
 		switch {
@@ -146,12 +173,14 @@ func nextSchema(newest *segment.Schema, s *spec.Supervisor) (*segment.Schema, sp
 		default:
 			continue
 		}
-		problems = append(problems, spec.Problem{Path: dimensionPath(s, i), Message: message})
+		problems = append(problems, spec.Problem{Path: dimensionPath(d.Name), Message: message})
 	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	next := &segment.Schema{ID: newest.ID + 1, Dedup: newest.Dedup, Columns: slices.Clone(newest.Columns)}
+	next := &segment.Schema{
+		ID: newest.ID + 1, Dedup: newest.Dedup, Columns: slices.Clone(newest.Columns), Inputs: newest.Inputs, States: newest.States,
+	}
 	fillSchema(next, s)
 	if len(next.Columns) == len(newest.Columns) && slices.Equal(next.Dimensions, newest.Dimensions) &&
 		slices.Equal(next.SortBy, newest.SortBy) && next.KeyColumn == newest.KeyColumn {
@@ -161,15 +190,17 @@ func nextSchema(newest *segment.Schema, s *spec.Supervisor) (*segment.Schema, sp
 }
 
 // dimensionPath is the path of a dimension in the spec's list, where __time may stand too.
-func dimensionPath(s *spec.Supervisor, i int) string {
-	return fmt.Sprintf("spec.dataSchema.dimensionsSpec.dimensions (%s)", s.DataSchema.Dimensions[i].Name)
+func dimensionPath(name string) string {
+	return fmt.Sprintf("spec.dataSchema.dimensionsSpec.dimensions (%s)", name)
 }
 
 // fillSchema adds the spec's columns that are new, each with the next free id, and takes over its order.
 func fillSchema(schema *segment.Schema, s *spec.Supervisor) {
 	id := segment.FirstUserColumnID
-	if n := len(schema.Columns); n > 0 {
-		id = schema.Columns[n-1].ID + 1
+	for _, list := range [][]segment.Column{schema.Columns, schema.States} {
+		if n := len(list); n > 0 {
+			id = max(id, list[n-1].ID+1)
+		}
 	}
 	for _, d := range s.DataSchema.Dimensions {
 		known := slices.ContainsFunc(schema.Columns, func(c segment.Column) bool { return c.Name == d.Name })

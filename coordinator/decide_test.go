@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"drumlin/catalog"
+	"drumlin/consumer/decode"
 	"drumlin/segment"
 	"drumlin/spec"
 )
@@ -23,6 +24,11 @@ func TestDecide(t *testing.T) {
 			s, _, err := spec.Parse([]byte(shortSpec(d)))
 			if err != nil {
 				t.Fatalf("%s: %v", d.Pos, err)
+			}
+			if _, err := decode.New(s); err != nil {
+				if _, problems := define(s); len(problems) == 0 {
+					return "decoder: " + decoderProblems(err).Error() + "\n"
+				}
 			}
 			got, problems := decide(view, s, newDatasource{hashKey: strings.Repeat("ab", 16), nowMillis: 1})
 			if len(problems) > 0 {
@@ -46,7 +52,8 @@ func emptyView() *catalog.View {
 	}
 }
 
-// shortSpec builds a spec from the arguments ds, id, chunk, key, time, and from the dimensions as input.
+// shortSpec builds a spec from the arguments ds, id, chunk, key, time, rollup, query, …, and from the dimensions as input, one a
+// line; the lines that begin with metrics: and transforms: hold the metricsSpec and the transformSpec.
 func shortSpec(d *datadriven.TestData) string {
 	arg := func(name, otherwise string) string {
 		for _, a := range d.CmdArgs {
@@ -56,16 +63,27 @@ func shortSpec(d *datadriven.TestData) string {
 		}
 		return otherwise
 	}
-	dedup := ""
+	more := ""
 	if key := arg("key", ""); key != "" {
-		dedup = "dedupSpec: {key: " + key + "},"
+		more = "dedupSpec: {key: " + key + "},"
 	}
+	var dimensions []string
+	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
+		if metrics, ok := strings.CutPrefix(line, "metrics: "); ok {
+			more += "metricsSpec: [" + metrics + "],"
+		} else if transforms, ok := strings.CutPrefix(line, "transforms: "); ok {
+			more += "transformSpec: {" + transforms + "},"
+		} else {
+			dimensions = append(dimensions, line)
+		}
+	}
+	format := map[string]string{"json": "type: json", "kafka": "type: kafka, valueFormat: {type: json}"}
 	return fmt.Sprintf(`{type: kafka, id: %s, suspended: %s, spec: {dataSchema: {dataSource: %s, %s
 timestampSpec: {column: %s}, dimensionsSpec: {forceSegmentSortByTime: %s, dimensions: [%s]},
-granularitySpec: {rollup: false, segmentGranularity: %s}}, ioConfig: {topic: %s, inputFormat: {type: json}}}}`,
-		arg("id", arg("ds", "events")), arg("suspended", "false"), arg("ds", "events"), dedup, arg("time", "timestamp"),
-		arg("sortbytime", "true"), strings.ReplaceAll(strings.TrimSpace(d.Input), "\n", ", "), arg("chunk", "hour"),
-		arg("topic", "events"))
+granularitySpec: {rollup: %s, segmentGranularity: %s, queryGranularity: %s}}, ioConfig: {topic: %s, inputFormat: {%s}}}}`,
+		arg("id", arg("ds", "events")), arg("suspended", "false"), arg("ds", "events"), more, arg("time", "timestamp"),
+		arg("sortbytime", "true"), strings.Join(dimensions, ", "), arg("rollup", "false"), arg("chunk", "hour"), arg("query", "none"),
+		arg("topic", "events"), format[arg("format", "json")])
 }
 
 func apply(view *catalog.View, c *catalog.SupervisorChange) {

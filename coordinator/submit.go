@@ -22,8 +22,11 @@ func (c *Coordinator) Submit(ctx context.Context, data []byte) (id string, warni
 	if err != nil {
 		return "", warnings, err
 	}
+	if _, problems := define(s); len(problems) > 0 {
+		return "", warnings, problems
+	}
 	if _, err := decode.New(s); err != nil {
-		return "", warnings, spec.Problems{{Path: "spec.ioConfig.inputFormat", Message: err.Error()}}
+		return "", warnings, decoderProblems(err)
 	}
 	more, err := c.put(ctx, s)
 	return s.ID, append(warnings, more...), err
