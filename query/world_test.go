@@ -261,11 +261,7 @@ func (w *world) commit(t *worldTable, p *worldPartition, to int64) {
 	}
 	seen := map[segment.Bucket]bool{}
 	for _, m := range res.Segments {
-		b := t.buckets[m.Bucket]
-		if b == nil {
-			b = &catalog.BucketView{Bucket: m.Bucket}
-			t.buckets[m.Bucket] = b
-		}
+		b := t.bucketView(m.Bucket)
 		if m.Kind == segment.KindRejects {
 			b.Rejects = append(b.Rejects, m)
 		} else {
@@ -277,6 +273,18 @@ func (w *world) commit(t *worldTable, p *worldPartition, to int64) {
 		}
 	}
 	p.committed, p.revision = to, w.revision
+}
+
+// bucketView finds the view that holds a bucket, which several may share, or begins one.
+func (t *worldTable) bucketView(bucket segment.Bucket) *catalog.BucketView {
+	for _, b := range t.buckets {
+		if b.Bucket.StartMillis <= bucket.StartMillis && bucket.EndMillis <= b.Bucket.EndMillis {
+			return b
+		}
+	}
+	b := &catalog.BucketView{Bucket: bucket, Members: []segment.Bucket{bucket}, PlanSpec: t.datasource.Plan}
+	t.buckets[bucket] = b
+	return b
 }
 
 func (w *world) view() *catalog.View {
@@ -369,7 +377,7 @@ func (w *world) engine(change ...func(*Options)) *Engine {
 	w.t.Helper()
 	o := Options{
 		Catalog: w, Hot: w, Objects: w.objects, CacheDir: w.t.TempDir(), HotBudget: 2 * time.Second,
-		DuckDB: duckdb.Options{MemoryLimitBytes: 1 << 30, Threads: 2},
+		DuckDB: duckdb.Options{MemoryLimitBytes: 1 << 30, Threads: 2}, Allocator: w.alloc,
 	}
 	for _, c := range change {
 		c(&o)

@@ -1,0 +1,464 @@
+package query
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"drumlin/catalog"
+	"drumlin/rollup"
+	"drumlin/segment"
+	"drumlin/spec"
+)
+
+const worldMetrics = `[
+	{"type":"count","name":"cnt"},
+	{"type":"longSum","name":"n","fieldName":"n"},
+	{"type":"doubleSum","name":"price_sum","fieldName":"price"},
+	{"type":"floatSum","name":"float_sum","fieldName":"price"},
+	{"type":"longMin","name":"n_min","fieldName":"n"},
+	{"type":"doubleMax","name":"price_max","fieldName":"price"},
+	{"type":"longFirst","name":"n_first","fieldName":"n"},
+	{"type":"stringLast","name":"page_last","fieldName":"page"},
+	{"type":"filtered","filter":{"type":"selector","dimension":"page","value":"p1"},"aggregator":{"type":"count","name":"p1s"}},
+	{"type":"hyperUnique","name":"pages","fieldName":"page"}
+]`
+
+// TestCompactionDoesNotShow takes random logs through random handoffs, merges, folds, coarser folds and narrower plans, and
+// asks after each step: the answers must be those that plain Go computes from the log.
+func TestCompactionDoesNotShow(t *testing.T) {
+	w := newWorld(t)
+	e := w.engine()
+	for i, seed := range seeds(t, 1) {
+		for _, kind := range []string{"rollup", "rollup without dedup", "raw", "raw without dedup"} {
+			r := rand.New(rand.NewPCG(seed, uint64(len(kind))))
+			name := fmt.Sprintf("table%d_%d", i, len(kind))
+			c := randomCompacted(t, w, r, name, strings.HasPrefix(kind, "rollup"), !strings.HasSuffix(kind, "without dedup"))
+			for step := range 6 {
+				what := c.step(r)
+				c.check(t, e, r, fmt.Sprintf("seed %d %s step %d (%s)", seed, kind, step, what))
+			}
+			delete(w.tables, name)
+		}
+	}
+}
+
+func randomCompacted(t *testing.T, w *world, r *rand.Rand, name string, rolledUp, dedup bool) *compacted {
+	t.Helper()
+	columns := []segment.Column{
+		column("page", segment.TypeString), column("kind", segment.TypeDouble), column("n", segment.TypeLong), column("price", segment.TypeDouble),
+	}
+	dimensions := []string{"page", "kind", "n", "price"}
+	own := &rollup.Definition{}
+	own.QueryGranularity = pick(r, spec.Granularity{}, granularity(t, "minute"), granularity(t, "ten_minute"))
+	if rolledUp {
+		metrics, _, err := rollup.ParseMetrics([]byte(worldMetrics))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dimensions = dimensions[:2]
+		own.Rollup, own.Dimensions, own.Metrics = true, dimensions, metrics
+	}
+	return newCompacted(w, name, dedup, 1+r.IntN(3), columns, dimensions, own)
+}
+
+func granularity(t testing.TB, name string) spec.Granularity {
+	t.Helper()
+	g, err := spec.ParseGranularity(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// step lets rows arrive and does one thing to what is there.
+func (c *compacted) step(r *rand.Rand) string {
+	for _, p := range c.tab.partitions {
+		for range r.IntN(14) {
+			row := worldRow{
+				millis: t0 + r.Int64N(3)*hour + r.Int64N(6)*600_000 + r.Int64N(4)*20_000,
+				values: []any{
+					pick[any](r, "p1", "p2", "p3", nil), pick[any](r, 0.0, math.Copysign(0, -1), 1.5, math.NaN(), math.Inf(1), nil),
+					pick[any](r, r.Int64N(200)-50, nil), pick[any](r, float64(r.IntN(400))/4-20, nil),
+				},
+			}
+			if r.IntN(6) > 0 {
+				row.key = fmt.Sprintf("key%d", r.IntN(25))
+			}
+			if r.IntN(15) == 0 {
+				row.reject = "unparseable"
+			}
+			p.add(row)
+		}
+		if r.IntN(2) == 0 {
+			c.handoff(r, p, p.committed+r.Int64N(p.next-p.committed+1))
+		}
+	}
+	switch r.IntN(5) {
+	case 0:
+		return "nothing"
+	case 1:
+		return "merged " + c.mergeTail(r)
+	}
+	at := t0 + r.Int64N(3)*hour
+	span := segment.Bucket{StartMillis: at, EndMillis: at + hour}
+	if b := c.tab.bucketView(span); len(b.Members) > 1 {
+		span = b.Bucket
+	}
+	d := c.definition(c.tab.bucketView(span).PlanSpec)
+	if wider := (segment.Bucket{StartMillis: span.StartMillis, EndMillis: span.EndMillis + hour}); r.IntN(3) == 0 && c.uniform(wider) {
+		span = wider
+	}
+	what := "compacted"
+	if r.IntN(2) == 0 {
+		if narrower, err := d.Narrow(c.change(r, d), c.tab.schema); err == nil {
+			d, what = narrower, "narrowed"
+		}
+	}
+	c.compact(span, d)
+	return fmt.Sprintf("%s %v by %s", what, span, c.tab.buckets[span].PlanSpec)
+}
+
+// uniform says whether the buckets of a span have one plan and share manifests with none outside.
+func (c *compacted) uniform(span segment.Bucket) bool {
+	plan := c.tab.bucketView(segment.Bucket{StartMillis: span.StartMillis, EndMillis: span.StartMillis + hour}).PlanSpec
+	for at := span.StartMillis; at < span.EndMillis; at += hour {
+		b := c.tab.bucketView(segment.Bucket{StartMillis: at, EndMillis: at + hour})
+		if string(b.PlanSpec) != string(plan) || b.Bucket.StartMillis < span.StartMillis || b.Bucket.EndMillis > span.EndMillis {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *compacted) change(r *rand.Rand, d *rollup.Definition) rollup.Change {
+	out := rollup.Change{}
+	if r.IntN(2) == 0 {
+		g := granularity(c.w.t, pick(r, "minute", "ten_minute", "hour"))
+		out.QueryGranularity = &g
+	}
+	switch r.IntN(4) {
+	case 0:
+		out.Dimensions = []string{"page"}
+	case 1:
+		out.Exclusions = []string{"page"}
+	}
+	if r.IntN(4) == 0 && d != nil && len(d.Metrics) > 2 {
+		out.Metrics = d.Metrics[:len(d.Metrics)-1]
+	}
+	var text string
+	switch r.IntN(4) {
+	case 0:
+		text = fmt.Sprintf(`{"type":"not","field":{"type":"bound","dimension":"__time","lower":"%d","upper":"%d","upperStrict":true,"ordering":"numeric"}}`,
+			t0+r.Int64N(3)*hour, t0+3*hour)
+	case 1:
+		text = `{"type":"in","dimension":"page","values":["p2",null]}`
+	case 2:
+		text = `{"type":"bound","dimension":"kind","lower":"0","ordering":"numeric"}`
+	}
+	if text != "" {
+		var err error
+		if out.Filter, err = rollup.ParseFilter([]byte(text)); err != nil {
+			c.w.t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// handoff commits; without dedup, rollup rows may be folded on the way.
+func (c *compacted) handoff(r *rand.Rand, p *worldPartition, to int64) {
+	c.w.t.Helper()
+	from := p.committed
+	c.w.commit(c.tab, p, to)
+	if !c.rollup() || c.tab.schema.Dedup || to == from || r.IntN(3) == 0 {
+		return
+	}
+	unit := fmt.Sprintf("commit/%d", c.w.revision)
+	for _, b := range c.tab.buckets {
+		var tail []catalog.TailSegment
+		for _, s := range b.Tail {
+			if s.Unit != unit {
+				tail = append(tail, s)
+				continue
+			}
+			rec := c.record(c.rowsOf(s.Meta))
+			for _, m := range c.writeFolded(s.Bucket, c.compile(c.own), rec) {
+				tail = append(tail, catalog.TailSegment{Meta: m, Unit: unit})
+			}
+			rec.Release()
+		}
+		b.Tail = tail
+	}
+}
+
+// rowsOf are the rows of the log that a segment of the tail was made from.
+func (c *compacted) rowsOf(metas ...segment.Meta) []placedRow {
+	var out []placedRow
+	seen := map[string]bool{}
+	for _, p := range c.tab.partitions {
+		for _, row := range p.rows {
+			if row.reject != "" {
+				continue
+			}
+			for _, m := range metas {
+				if hourOf(row.millis) == m.Bucket.StartMillis && slices.ContainsFunc(m.Sources, func(s segment.OffsetRange) bool {
+					return s.Partition == p.key.Partition && s.From <= row.offset && row.offset < s.To
+				}) {
+					if !c.tab.schema.Dedup || row.key == "" || !seen[row.key] {
+						out = append(out, placedRow{placed{p.key.Partition, row.offset}, row})
+					}
+					seen[row.key] = true
+					break
+				}
+			}
+		}
+	}
+	return out
+}
+
+// mergeTail merges two raw segments of one hour's tail into one unit.
+func (c *compacted) mergeTail(r *rand.Rand) string {
+	for _, b := range c.tab.buckets {
+		for i := range b.Tail {
+			for j := range i {
+				first, second := b.Tail[j], b.Tail[i]
+				if first.Folded || second.Folded || first.Bucket != second.Bucket || r.IntN(2) == 0 {
+					continue
+				}
+				rows := c.rowsOf(first.Meta, second.Meta)
+				rec := c.record(rows)
+				m := c.object(first.Bucket, rec, nil, 0)
+				rec.Release()
+				m.Sources = append(slices.Clone(first.Sources), second.Sources...)
+				b.Tail = append(slices.DeleteFunc(b.Tail, func(s catalog.TailSegment) bool {
+					return s.Object == first.Object || s.Object == second.Object
+				}), catalog.TailSegment{Meta: m, Unit: m.Object})
+				c.w.revision++
+				return m.Object
+			}
+		}
+	}
+	return "nothing"
+}
+
+// shownRow is a row of the table as plain Go computes it; values are as SQL prints them.
+type shownRow struct {
+	millis int64
+	values map[string]string
+}
+
+// table computes the table at a cut.
+func (c *compacted) table(cut Cut) []shownRow {
+	ends := map[int32]int64{}
+	for _, p := range cut.Datasources[c.tab.datasource.Name][c.tab.datasource.Name] {
+		ends[p.Partition] = p.Offset
+	}
+	var out []shownRow
+	for at := t0; at < t0+3*hour; at += hour {
+		rows := c.live(at, func(p *worldPartition) int64 { return ends[p.key.Partition] })
+		d := c.definition(c.tab.bucketView(segment.Bucket{StartMillis: at, EndMillis: at + hour}).PlanSpec)
+		out = append(out, c.shown(d, rows)...)
+	}
+	if c.rollup() { // hours that are compacted together have groups together, but none spans hours
+		return out
+	}
+	return out
+}
+
+func (c *compacted) shown(d *rollup.Definition, rows []placedRow) []shownRow {
+	plan := c.compile(d)
+	var order []string
+	groups := map[string][]placedRow{}
+	for i, r := range rows {
+		if !c.keeps(plan, r) {
+			continue
+		}
+		key := fmt.Sprint(i)
+		if c.rollup() {
+			key = fmt.Sprint(plan.Truncate(r.millis*1000), c.dimensions(plan, r))
+		}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], r)
+	}
+	var out []shownRow
+	for _, key := range order {
+		g := groups[key]
+		row := shownRow{floorMillis(plan.Truncate(g[0].millis * 1000)), c.dimensions(plan, g[0])}
+		if c.rollup() {
+			for name, value := range metricsOf(g) {
+				if slices.ContainsFunc(plan.Metrics().Metrics(), func(m rollup.Metric) bool { return m.Name == name }) {
+					row.values[name] = value
+				}
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func (c *compacted) dimensions(plan *rollup.BucketPlan, r placedRow) map[string]string {
+	out := map[string]string{}
+	for i, col := range c.tab.schema.Columns {
+		if slices.ContainsFunc(plan.Dimensions(), func(d segment.Column) bool { return d.Name == col.Name }) {
+			out[col.Name] = sqlText(r.values[i], c.rollup())
+		}
+	}
+	return out
+}
+
+// sqlText prints a value as a cast to VARCHAR does. Grouping knows one zero.
+func sqlText(v any, grouped bool) string {
+	switch v := v.(type) {
+	case string:
+		return strconv.Quote(v)
+	case int64:
+		return strconv.Quote(fmt.Sprint(v))
+	case float64:
+		switch {
+		case math.IsNaN(v):
+			return `"nan"`
+		case math.IsInf(v, 0):
+			return `"inf"`
+		case v == 0 && grouped:
+			return `"0.0"`
+		}
+		text := strconv.FormatFloat(v, 'f', -1, 64)
+		if !strings.Contains(text, ".") {
+			text += ".0"
+		}
+		return strconv.Quote(text)
+	}
+	return "null"
+}
+
+// metricsOf aggregates in the plainest way. Prices are quarters, so that sums are exact.
+func metricsOf(rows []placedRow) map[string]string {
+	rows = slices.Clone(rows)
+	sort.SliceStable(rows, func(i, j int) bool { return rows[i].millis < rows[j].millis }) // rows come by position
+	out := map[string]string{
+		"cnt": strconv.Quote(fmt.Sprint(len(rows))), "n_first": sqlText(rows[0].values[2], true),
+		"page_last": sqlText(rows[len(rows)-1].values[0], true),
+	}
+	var n, least, price, most any
+	p1s := 0
+	for _, r := range rows {
+		if r.values[0] == "p1" {
+			p1s++
+		}
+		if v, ok := r.values[2].(int64); ok {
+			if n == nil {
+				n, least = int64(0), v
+			}
+			n, least = n.(int64)+v, min(least.(int64), v)
+		}
+		if v, ok := r.values[3].(float64); ok {
+			if price == nil {
+				price, most = 0.0, v
+			}
+			price, most = price.(float64)+v, max(most.(float64), v)
+		}
+	}
+	out["n"], out["n_min"], out["price_sum"], out["price_max"] = sqlText(n, true), sqlText(least, true), sqlText(price, true), sqlText(most, true)
+	out["float_sum"], out["p1s"] = out["price_sum"], strconv.Quote(fmt.Sprint(p1s))
+	return out
+}
+
+func (c *compacted) names() []string {
+	if c.rollup() {
+		return []string{"page", "kind", "cnt", "n", "price_sum", "float_sum", "n_min", "price_max", "n_first", "page_last", "p1s"}
+	}
+	return []string{"page", "kind", "n", "price"}
+}
+
+func (c *compacted) check(t *testing.T, e *Engine, r *rand.Rand, place string) {
+	t.Helper()
+	name := c.tab.datasource.Name
+	ask := func(sql string, context map[string]any, want func([]shownRow) []string) {
+		t.Helper()
+		lines, a, err := ask(e, Request{SQL: sql, Context: context})
+		if err != nil {
+			t.Fatalf("%s: %s: %v", place, sql, err)
+		}
+		expected := want(c.table(a.Cut))
+		sort.Strings(lines)
+		sort.Strings(expected)
+		if fmt.Sprint(lines) != fmt.Sprint(expected) {
+			t.Fatalf("%s: %s:\ngot  %s\nwant %s", place, sql, strings.Join(lines, "\n     "), strings.Join(expected, "\n     "))
+		}
+	}
+	list := "epoch_ms(__time)"
+	for _, n := range c.names() {
+		list += ", CAST(" + n + " AS VARCHAR)"
+	}
+	all := func(keep func(shownRow) bool) func([]shownRow) []string {
+		return func(rows []shownRow) []string {
+			var out []string
+			for _, row := range rows {
+				if keep(row) {
+					out = append(out, c.line(row))
+				}
+			}
+			return out
+		}
+	}
+	from := t0 + r.Int64N(3*hour)
+	to := from + r.Int64N(3*hour)
+	for _, context := range []map[string]any{nil, {"cut": "committed"}} {
+		ask("SELECT COUNT(*) FROM "+name, context, func(rows []shownRow) []string { return []string{fmt.Sprint(len(rows))} })
+		ask("SELECT "+list+" FROM "+name, context, all(func(shownRow) bool { return true }))
+		ask(fmt.Sprintf("SELECT %s FROM %s WHERE __time >= MILLIS_TO_TIMESTAMP(%d) AND __time < MILLIS_TO_TIMESTAMP(%d)", list, name, from, to), context,
+			all(func(r shownRow) bool { return r.millis >= from && r.millis < to }))
+		ask("SELECT "+list+" FROM "+name+" WHERE page = 'p1' AND kind < 'inf'", context, all(func(r shownRow) bool {
+			return r.values["page"] == `"p1"` && (r.values["kind"] == `"1.5"` || strings.HasSuffix(r.values["kind"], `0.0"`))
+		}))
+		ask("SELECT "+list+" FROM "+name+" WHERE n > 40", context, all(func(r shownRow) bool {
+			n, err := strconv.Atoi(strings.Trim(r.values["n"], `"`))
+			return err == nil && n > 40
+		}))
+		ask("SELECT page, SUM(n) FROM "+name+" GROUP BY page", context, sumsByPage)
+	}
+}
+
+func (c *compacted) line(row shownRow) string {
+	line := fmt.Sprint(row.millis)
+	for _, n := range c.names() {
+		if v, ok := row.values[n]; ok {
+			line += " " + v
+		} else {
+			line += " null"
+		}
+	}
+	return line
+}
+
+func sumsByPage(rows []shownRow) []string {
+	sums := map[string]any{}
+	for _, r := range rows {
+		page := r.values["page"]
+		if page == "" {
+			page = "null"
+		}
+		n, err := strconv.Atoi(strings.Trim(r.values["n"], `"`))
+		switch was, _ := sums[page].(int); {
+		case err == nil:
+			sums[page] = was + n
+		case sums[page] == nil:
+			sums[page] = nil
+		}
+	}
+	var out []string
+	for page, sum := range sums {
+		if sum == nil {
+			sum = "null"
+		}
+		out = append(out, fmt.Sprint(page, " ", sum))
+	}
+	return out
+}
