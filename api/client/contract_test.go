@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"drumlin/api"
 	"drumlin/api/client"
+	"drumlin/compaction"
 	"drumlin/coordinator"
 )
 
@@ -27,4 +29,39 @@ func TestTheClientReadsWhatTheCoordinatorReports(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheClientReadsWhatTasksAndCompactionReport holds the two sides of tasks, reports and explanations together.
+func TestTheClientReadsWhatTasksAndCompactionReport(t *testing.T) {
+	for _, pair := range [][2]reflect.Type{
+		{reflect.TypeFor[client.Task](), reflect.TypeFor[api.Task]()},
+		{reflect.TypeFor[client.TaskLocation](), reflect.TypeFor[api.TaskLocation]()},
+		{reflect.TypeFor[client.CompactionStatus](), reflect.TypeFor[api.CompactionStatus]()},
+		{reflect.TypeFor[client.Explanation](), reflect.TypeFor[coordinator.Explanation]()},
+		{reflect.TypeFor[client.PolicyExplanation](), reflect.TypeFor[coordinator.PolicyExplanation]()},
+		{reflect.TypeFor[client.ChunkExplanation](), reflect.TypeFor[coordinator.ChunkExplanation]()},
+		{reflect.TypeFor[client.CompactionReport](), reflect.TypeFor[compaction.Report]()},
+		{reflect.TypeFor[client.ChunkReport](), reflect.TypeFor[compaction.ChunkReport]()},
+		{reflect.TypeFor[client.Shape](), reflect.TypeFor[compaction.Shape]()},
+		{reflect.TypeFor[client.CompactionStats](), reflect.TypeFor[compaction.Stats]()},
+		// The api's own shapes are filled from the coordinator's.
+		{reflect.TypeFor[api.Task](), reflect.TypeFor[coordinator.TaskStatus]()},
+		{reflect.TypeFor[api.CompactionStatus](), reflect.TypeFor[coordinator.CompactionStatus]()},
+	} {
+		sent := jsonNames(pair[1])
+		for name := range jsonNames(pair[0]) {
+			if !sent[name] {
+				t.Errorf("%s reads %q, which %s does not have", pair[0], name, pair[1])
+			}
+		}
+	}
+}
+
+func jsonNames(of reflect.Type) map[string]bool {
+	names := map[string]bool{}
+	for i := range of.NumField() {
+		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		names[name] = true
+	}
+	return names
 }

@@ -1,5 +1,5 @@
-// Package cli holds the commands that talk to a running server (apply, sql, handoff, segments, status, get, suspend and
-// resume) and those that feed Kafka's topics (generate, produce and topic).
+// Package cli holds the commands that talk to a running server (apply, sql, handoff, segments, status, compact, task,
+// autocompact, rules, get, suspend and resume) and those that feed Kafka's topics (generate, produce and topic).
 //
 // It owns flags, the text that people read, tables and exit codes. It never opens a catalog or a segment: what it says to
 // a server goes through api/client, what it says to brokers through internal/producer. Commands that start servers are made
