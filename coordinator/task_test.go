@@ -1,0 +1,395 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"drumlin/catalog"
+	"drumlin/compaction"
+	"drumlin/spec"
+)
+
+func TestTaskRunsAndLeavesItsReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1, 2)
+		co, _ := w.compactor(t, "a", nil)
+		release := w.worker.hold()
+		id, _, err := co.SubmitTask(t.Context(), taskText("one", `,"context":{"priority":7}`))
+		if err != nil || id != "one" {
+			t.Fatalf("%q %v", id, err)
+		}
+		until(t, "it runs", func() bool { return w.task("one").State == catalog.TaskRunning })
+		if text, err := co.TaskLog(t.Context(), "one", 0); err != nil || !strings.Contains(string(text), "at work") {
+			t.Errorf("log of a running task: %q %v", text, err)
+		}
+		if _, err := co.TaskReport(t.Context(), "one"); !errors.Is(err, ErrNoReport) {
+			t.Errorf("report of a running task: %v", err)
+		}
+		s, payload, err := co.Task("one")
+		if err != nil || s.StatusCode != "RUNNING" || s.RunnerStatusCode != "RUNNING" || s.DurationMillis != -1 || s.Priority != 7 ||
+			s.Location.Host != "a" || s.Location.Port != 80 || !strings.Contains(string(payload), "1970-01-01") {
+			t.Errorf("status: %+v %s %v", s, payload, err)
+		}
+		time.Sleep(90 * time.Second)
+		release()
+		done := w.ends(t, "one", catalog.TaskSuccess)
+		if done.Attempt != 1 || done.Failures != 0 || done.Node != "a" || done.FinishedMillis-done.StartedMillis < 90_000 {
+			t.Errorf("task: %+v", done)
+		}
+		report, err := co.TaskReport(t.Context(), "one")
+		if err != nil || !strings.Contains(string(report), `"taskId":"one"`) || !strings.Contains(string(report), "ingestionStatsAndErrors") {
+			t.Errorf("report: %s %v", report, err)
+		}
+		text, err := co.TaskLog(t.Context(), "one", -30)
+		if err != nil || len(text) != 30 || !strings.HasSuffix(string(text), "SUCCESS\n") {
+			t.Errorf("end of the log: %q %v", text, err)
+		}
+		until(t, "the claim is gone", func() bool { return !w.c.View().Tasks["one"].Claimed })
+		if s, _, _ := co.Task("one"); s.StatusCode != "SUCCESS" || s.RunnerStatusCode != "NONE" || s.DurationMillis < 90_000 || s.ErrorMsg != nil {
+			t.Errorf("status: %+v", s)
+		}
+	})
+}
+
+func TestSubmitTaskRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co := New(Options{Catalog: w.c, Topics: w.topics})
+		revision := w.c.View().Revision
+		var problems spec.Problems
+		if _, _, err := co.SubmitTask(t.Context(), []byte(`{"type":"compact","dataSource":"pages","intervall":"x"}`)); !errors.As(err, &problems) {
+			t.Errorf("a task that cannot be read: %v", err)
+		}
+		var plan *compaction.PlanError
+		if _, _, err := co.SubmitTask(t.Context(), taskText("x", `,"granularitySpec":{"rollup":true}`)); !errors.As(err, &plan) {
+			t.Errorf("a task that would widen: %v", err)
+		}
+		if got := w.refresh(t); got.Revision != revision || len(got.Tasks) != 0 {
+			t.Error("refused tasks have changed the catalog")
+		}
+		mustSubmitTask(t, co, "x", "")
+		if _, _, err := co.SubmitTask(t.Context(), taskText("x", "")); !errors.Is(err, ErrTaskExists) {
+			t.Errorf("the same id again: %v", err)
+		}
+		// No data is no fault of the submission; the task says so when it runs.
+		empty := strings.ReplaceAll(string(taskText("y", "")), "1970", "1980")
+		if _, warnings, err := co.SubmitTask(t.Context(), []byte(empty)); err != nil || len(warnings) != 1 {
+			t.Errorf("an interval without data: %q %v", warnings, err)
+		}
+		id, _, err := co.SubmitTask(t.Context(), []byte(strings.Replace(string(taskText("x", "")), `"id":"x",`, "", 1)))
+		if err != nil || !strings.HasPrefix(id, "compact_pages_") {
+			t.Errorf("an id of the server's: %q %v", id, err)
+		}
+		if _, _, err := co.Task("nobody"); !errors.Is(err, ErrNoTask) {
+			t.Errorf("nobody's status: %v", err)
+		}
+	})
+}
+
+func TestRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co, _ := w.compactor(t, "a", nil)
+		w.worker.works(func(_ context.Context, task *spec.Task, _ compaction.RunOptions) (*compaction.Report, error) {
+			n := w.worker.ran(task.ID)
+			switch {
+			case task.ID == "never":
+				return nil, errFlaky
+			case task.ID == "wrong":
+				return &compaction.Report{Error: "no"}, &compaction.TaskError{Err: errBroken}
+			case task.ID == "busy" && n <= 10:
+				return nil, &compaction.Busy{Intervals: []spec.Interval{{StartMillis: 0, EndMillis: 3_600_000}}}
+			case task.ID == "late" && n <= 3:
+				return nil, errFlaky
+			}
+			return &compaction.Report{}, nil
+		})
+		mustSubmitTask(t, co, "never", `,"tuningConfig":{"maxRetry":2}`)
+		mustSubmitTask(t, co, "wrong", "")
+		mustSubmitTask(t, co, "busy", "")
+		mustSubmitTask(t, co, "late", "")
+		if got := w.ends(t, "never", catalog.TaskFailed); got.Attempt != 3 || got.Failures != 3 || !strings.Contains(got.Error, "3 attempts failed") ||
+			!strings.Contains(got.Error, errFlaky.Error()) || got.Log == "" {
+			t.Errorf("never: %+v", got)
+		}
+		if got := w.ends(t, "wrong", catalog.TaskFailed); got.Attempt != 1 || got.Error != errBroken.Error() || got.Report == "" {
+			t.Errorf("wrong: %+v", got)
+		}
+		if got := w.ends(t, "busy", catalog.TaskSuccess); got.Attempt != 11 || got.Failures != 0 || got.Error != "" {
+			t.Errorf("busy: %+v", got)
+		}
+		if got := w.ends(t, "late", catalog.TaskSuccess); got.Attempt != 4 || got.Failures != 3 {
+			t.Errorf("late: %+v", got)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co, _ := w.compactor(t, "a", func(o *Options) { o.Compaction.MaxSlots = 1 })
+		defer w.worker.hold()()
+		mustSubmitTask(t, co, "runs", "")
+		until(t, "it runs", func() bool { return w.task("runs").State == catalog.TaskRunning })
+		mustSubmitTask(t, co, "waits", "")
+		other := New(Options{Catalog: w.c, Topics: w.topics}) // a process that runs nothing may cancel too
+		for _, id := range []string{"waits", "runs"} {
+			if err := other.CancelTask(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := w.task("waits"); got.State != catalog.TaskFailed || got.Error != errCancelled.Error() || got.Attempt != 0 {
+			t.Errorf("a waiting task ends at once: %+v", got)
+		}
+		if got := w.ends(t, "runs", catalog.TaskFailed); got.Error != errCancelled.Error() || got.Log == "" {
+			t.Errorf("runs: %+v", got)
+		}
+		if err := co.CancelTask(t.Context(), "runs"); err != nil {
+			t.Errorf("cancel what has ended: %v", err)
+		}
+		if err := co.CancelTask(t.Context(), "nobody"); !errors.Is(err, ErrNoTask) {
+			t.Errorf("cancel nobody: %v", err)
+		}
+		if w.worker.ran("waits") != 0 {
+			t.Error("a cancelled task has run")
+		}
+	})
+}
+
+func TestStopPutsTasksBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co, end := w.compactor(t, "a", nil)
+		release := w.worker.hold()
+		mustSubmitTask(t, co, "one", `,"tuningConfig":{"maxRetry":1}`)
+		until(t, "it runs", func() bool { return w.task("one").State == catalog.TaskRunning })
+		end()
+		v := w.refresh(t).Tasks["one"]
+		if v.State != catalog.TaskWaiting || v.Failures != 0 || v.Error != "" || v.NotBeforeMillis != 0 || v.Claimed {
+			t.Errorf("put back: %+v", v)
+		}
+		release()
+		w.compactor(t, "b", nil)
+		if got := w.ends(t, "one", catalog.TaskSuccess); got.Node != "b" || got.Attempt != 2 || got.Failures != 0 {
+			t.Errorf("taken up: %+v", got)
+		}
+	})
+}
+
+// TestTakeOver leaves running tasks behind whose claims are gone.
+func TestTakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		put := func(id string, failures int, cancelled bool) {
+			parsed, _, err := spec.ParseTask(taskText(id, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.c.PutTask(t.Context(), catalog.Task{
+				ID: id, Group: id, Type: "compact", Datasource: "pages", Origin: originUser, Spec: parsed.Canonical, State: catalog.TaskRunning,
+				Attempt: failures + 1, Failures: failures, Node: "gone", Epoch: 3, StartedMillis: 1, CancelRequested: cancelled,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("once", 0, false)
+		put("often", 3, false)
+		put("cancelled", 0, true)
+		w.compactor(t, "a", nil)
+		if got := w.ends(t, "once", catalog.TaskSuccess); got.Attempt != 2 || got.Failures != 1 || got.Node != "a" {
+			t.Errorf("once: %+v", got)
+		}
+		if got := w.ends(t, "often", catalog.TaskFailed); !strings.Contains(got.Error, "node gone went away") || w.worker.ran("often") != 0 {
+			t.Errorf("often: %+v", got)
+		}
+		if got := w.ends(t, "cancelled", catalog.TaskFailed); got.Error != errCancelled.Error() || w.worker.ran("cancelled") != 0 {
+			t.Errorf("cancelled: %+v", got)
+		}
+	})
+}
+
+// TestLostSession ends a node's lease under a running task: another node takes the task over, and what the first one says
+// afterwards changes nothing.
+func TestLostSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co, _ := w.compactor(t, "a", nil)
+		w.worker.works(func(ctx context.Context, task *spec.Task, _ compaction.RunOptions) (*compaction.Report, error) {
+			if w.worker.ran(task.ID) == 1 {
+				<-ctx.Done()
+				time.Sleep(time.Hour) // a worker that does not hear
+				return nil, errBroken
+			}
+			return &compaction.Report{}, nil
+		})
+		mustSubmitTask(t, co, "one", "")
+		until(t, "it runs", func() bool { return w.task("one").State == catalog.TaskRunning })
+		w.compactor(t, "b", nil)
+		// Another process of the same node revokes its lease.
+		session, err := w.c.Register(t.Context(), catalog.Node{ID: "a"}, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := session.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		if got := w.ends(t, "one", catalog.TaskSuccess); got.Node != "b" || got.Attempt != 2 || got.Failures != 1 {
+			t.Errorf("taken over: %+v", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := w.task("one"); got.State != catalog.TaskSuccess || got.Node != "b" {
+			t.Errorf("after the first one's last word: %+v", got)
+		}
+	})
+}
+
+// TestQueueUnderFaults runs random tasks on three nodes, while transactions fail, and replies are lost, and nodes come and
+// go. Every task must end as its work says, never run twice at a time, and never above the cap.
+func TestQueueUnderFaults(t *testing.T) {
+	for range 6 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { queueUnderFaults(t, rand.New(rand.NewPCG(seed, 2))) })
+		})
+	}
+}
+
+func queueUnderFaults(t *testing.T, r *rand.Rand) {
+	w := newTaskWorld(t)
+	w.ingest(t, 10, 1)
+	w.worker.works(func(ctx context.Context, task *spec.Task, o compaction.RunOptions) (*compaction.Report, error) {
+		for i := range 5 {
+			select {
+			case <-time.After(time.Second):
+				o.Progress(i+1, 5)
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		switch {
+		case strings.HasPrefix(task.ID, "bad"):
+			return nil, &compaction.TaskError{Err: errBroken}
+		case strings.HasPrefix(task.ID, "flaky") && w.worker.ran(task.ID) == 1:
+			return nil, errFlaky
+		case strings.HasPrefix(task.ID, "busy") && w.worker.ran(task.ID) < 4:
+			return nil, &compaction.Busy{}
+		}
+		return &compaction.Report{}, nil
+	})
+	slots := 1 + r.IntN(4)
+	catalogs := map[string]*catalog.Catalog{} // opened while nothing fails
+	for _, id := range []string{"a", "b", "c"} {
+		catalogs[id] = w.openFaulty(t)
+	}
+	change := func(o *Options) {
+		o.Catalog = catalogs[o.Node.ID[:1]]
+		o.Compaction.MaxSlots, o.Compaction.NodeSlots = slots, 1+r.IntN(3)
+	}
+	submitter := New(Options{Catalog: w.c, Topics: w.topics})
+	kinds := []string{"good", "bad", "flaky", "busy"}
+	const tasks = 24
+	for i := range tasks {
+		mustSubmitTask(t, submitter, fmt.Sprintf("%s-%d", kinds[i%len(kinds)], i), `,"tuningConfig":{"maxRetry":40}`)
+	}
+	ends := map[string]func(){}
+	for _, id := range []string{"a", "b", "c"} {
+		_, ends[id] = w.compactor(t, id, change)
+	}
+	w.faulty.Randomly(rand.New(rand.NewPCG(r.Uint64(), 3)), 0.15)
+	for i := range 6 {
+		time.Sleep(time.Duration(r.IntN(20_000)) * time.Millisecond)
+		id := []string{"a", "b", "c"}[r.IntN(3)]
+		ends[id]()
+		_, ends[id] = w.compactor(t, fmt.Sprintf("%s%d", id, i), change)
+	}
+	w.faulty.Randomly(nil, 0)
+	for i := range tasks {
+		id := fmt.Sprintf("%s-%d", kinds[i%len(kinds)], i)
+		want := catalog.TaskSuccess
+		if strings.HasPrefix(id, "bad") {
+			want = catalog.TaskFailed
+		}
+		got := w.ends(t, id, want)
+		if want == catalog.TaskFailed && !strings.Contains(got.Error, errBroken.Error()) {
+			t.Errorf("%s failed for %q", id, got.Error)
+		}
+	}
+	if w.worker.most > slots || w.worker.twice != "" {
+		t.Errorf("%d tasks ran at a time with %d slots; twice at a time: %q", w.worker.most, slots, w.worker.twice)
+	}
+}
+
+func TestForgettable(t *testing.T) {
+	tasks := map[string]*catalog.TaskView{}
+	add := func(n int, origin, datasource string, state catalog.TaskState) {
+		for i := range n {
+			id := fmt.Sprintf("%s-%s-%s-%02d", origin, datasource, state, i)
+			tasks[id] = &catalog.TaskView{Task: catalog.Task{
+				ID: id, Origin: origin, Datasource: datasource, State: state, FinishedMillis: int64(i),
+			}}
+		}
+	}
+	add(5, originUser, "a", catalog.TaskSuccess)
+	add(2, originUser, "b", catalog.TaskFailed)
+	add(4, originRecent, "a", catalog.TaskSuccess)
+	add(2, originHistorical, "a", catalog.TaskSuccess)
+	add(9, originRecent, "a", catalog.TaskWaiting)
+	var got []string
+	for _, t := range forgettable(tasks, &CompactionOptions{KeepUserTasks: 3, KeepAutomaticTasks: 2}) {
+		got = append(got, t.ID)
+	}
+	want := "recent-a-SUCCESS-00 user-a-SUCCESS-00 recent-a-SUCCESS-01 user-a-SUCCESS-01"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTaskLogKeepsBothEnds(t *testing.T) {
+	l := &taskLog{}
+	line := strings.Repeat("x", 99) + "\n"
+	const lines = 10_000
+	for i := range lines {
+		if _, err := fmt.Fprintf(l, "%06d %s", i, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := string(l.Bytes())
+	if len(text) > maxLogHeadBytes+maxLogTailBytes+200 || !strings.HasPrefix(text, "000000 ") ||
+		!strings.Contains(text, fmt.Sprintf("%06d ", lines-1)) || strings.Count(text, "are left out here") != 1 {
+		t.Errorf("%d bytes, from %q", len(text), text[:50])
+	}
+	var kept, cut, cutBytes int
+	for _, row := range strings.Split(strings.TrimSpace(text), "\n") {
+		if n, _ := fmt.Sscanf(row, "… %d lines (%d bytes)", &cut, &cutBytes); n == 2 {
+			continue
+		}
+		kept++
+	}
+	if kept+cut != lines {
+		t.Errorf("%d lines kept and %d cut of %d", kept, cut, lines)
+	}
+	for _, c := range []struct {
+		offset int64
+		want   string
+	}{{0, "hello"}, {2, "llo"}, {5, ""}, {9, ""}, {-2, "lo"}, {-5, "hello"}, {-9, "hello"}, {-1 << 63, "hello"}} {
+		if got := string(fromOffset([]byte("hello"), c.offset)); got != c.want {
+			t.Errorf("from %d: %q, want %q", c.offset, got, c.want)
+		}
+	}
+}
