@@ -80,7 +80,7 @@ type Request struct {
 	// Data and Rejects are batches in offset order, each row's offset above the one before. Rows outside Range are left out.
 	// The caller keeps them, and keeps them unreleased until Build returns.
 	Data, Rejects []segment.HotBatch
-	// MaxRowsPerSegment cuts the sorted rows of a bucket exactly at every such number of rows; 0: no limit.
+	// MaxRowsPerSegment cuts the sorted rows of a bucket, folded or not, exactly at every such number of rows; 0: no limit.
 	MaxRowsPerSegment int64
 	Granularity       spec.Granularity // of the buckets
 	// RejectsFallback is the bucket of rejects whose Kafka timestamp lies outside the years 1970 to 9999; where it is
@@ -88,7 +88,8 @@ type Request struct {
 	RejectsFallback segment.Bucket
 }
 
-// Result is what Build made. Stored + Duplicates is the number of data rows in the range.
+// Result is what Build made. Stored + Duplicates is the number of data rows in the range; Stored is the sum of the data
+// segments' InputRows, whether they are folded or not.
 type Result struct {
 	Segments                              []segment.Meta // by kind (data first), bucket, then the order of their rows
 	Stored, Duplicates, Rejected, Keyless int64
@@ -103,6 +104,7 @@ func (ix *Indexer) Build(ctx context.Context, r Request) (*Result, error) {
 	}
 	result := &Result{}
 	data, err := ix.planData(ctx, in, r, result)
+	defer releaseFolded(data)
 	if err != nil {
 		return nil, fmt.Errorf("hand off %s: %w", place(r.Range), err)
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"drumlin/rollup"
 	"drumlin/segment"
 )
 
@@ -16,23 +18,42 @@ type job struct {
 	source *source
 	bucket segment.Bucket
 	rows   []rowRef
+	// plan is what folded rows were folded by, nil: the rows are as ingested. folded are they, a row group each; whoever made
+	// the job releases them.
+	plan   *rollup.BucketPlan
+	folded []arrow.RecordBatch
 }
 
 // maxMillis is the end of the year 9999: later times of rejects are not believed.
 const maxMillis = 253_402_300_800_000
 
-// planData removes copies, sorts, and cuts the rows into segments.
+// planData removes copies, folds or sorts, and cuts the rows into segments. The caller releases what is folded, also beside an
+// error.
 func (ix *Indexer) planData(ctx context.Context, in *input, r Request, result *Result) ([]job, error) {
+	plan, err := foldPlan(r)
+	if err != nil {
+		return nil, err
+	}
 	kept := in.keep(r, result)
 	groups := group(kept, func(ref rowRef) segment.Bucket {
 		start, end := r.Granularity.Chunk(in.data.millis(ref.split()))
 		return segment.Bucket{StartMillis: start, EndMillis: end}
 	}, func(ref rowRef) int64 { return in.data.millis(ref.split()) })
+	var jobs []job
+	if plan != nil {
+		for _, g := range groups {
+			folded, err := ix.foldBucket(ctx, in, r, plan, g)
+			if err != nil {
+				return jobs, err
+			}
+			jobs = append(jobs, folded...)
+		}
+		return jobs, nil
+	}
 	sorter, err := newSorter(&in.data, in.schema, r.Schema.SortBy)
 	if err != nil {
 		return nil, err
 	}
-	var jobs []job
 	for _, g := range groups {
 		if err := sorter.Sort(ctx, g.rows); err != nil {
 			return nil, err

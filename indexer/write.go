@@ -84,6 +84,9 @@ func (ix *Indexer) writeOne(ctx context.Context, r Request, j job, writing chan 
 	if j.kind == segment.KindData {
 		meta.SchemaID = r.Schema.ID
 	}
+	if j.plan != nil {
+		meta.Folded, meta.Events = true, j.events()
+	}
 	if err := meta.Validate(); err != nil {
 		return nil, err
 	}
@@ -96,12 +99,24 @@ func (ix *Indexer) writeOne(ctx context.Context, r Request, j job, writing chan 
 // writeFile writes the job's rows, one row group in memory at a time.
 func (ix *Indexer) writeFile(ctx context.Context, temp *os.File, r Request, j job) (*segment.Summary, error) {
 	hot, file, sortBy := segment.HotRejectsArrowSchema(), segment.FileRejectsArrowSchema(), []string{segment.OffsetColumn}
-	if j.kind == segment.KindData {
+	switch {
+	case j.plan != nil:
+		file, sortBy = j.plan.FoldedSchema(), j.plan.Order()
+	case j.kind == segment.KindData:
 		hot, file, sortBy = segment.HotArrowSchema(r.Schema), segment.FileArrowSchema(r.Schema), r.Schema.SortBy
 	}
 	w, err := segment.NewWriter(temp, segment.WriterOptions{Schema: file, SortBy: sortBy, Allocator: ix.mem})
 	if err != nil {
 		return nil, err
+	}
+	if j.plan != nil {
+		for _, rec := range j.folded {
+			if err := w.Write(ctx, rec); err != nil {
+				w.Abort()
+				return nil, err
+			}
+		}
+		return w.Close()
 	}
 	gather := newGatherer(j.source, hot, file, r.Range, ix.mem)
 	for rows := j.rows; len(rows) > 0; {
