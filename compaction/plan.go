@@ -3,6 +3,7 @@ package compaction
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"drumlin/catalog"
@@ -66,6 +67,7 @@ type ChunkPlan struct {
 	Reason   string        // why there is a job, or why there is none
 	Problems spec.Problems // why it is refused; none otherwise
 	Before   Shape
+	totals   catalog.Totals // over the chunk's life so far
 }
 
 // PlanTask says what the task does at the view. It is a pure function. Where anything speaks against the task, in whatever
@@ -74,10 +76,14 @@ func PlanTask(view *catalog.View, t *spec.Task) (*TaskPlan, error) {
 	plan, problems := planTask(view, t, always())
 	noSegments := false
 	if plan != nil {
-		for i := range plan.Chunks {
-			problems = append(problems, plan.Chunks[i].Problems...)
+		for i := range plan.Chunks { // one fault often shows in many chunks
+			for _, p := range plan.Chunks[i].Problems {
+				if !slices.Contains(problems, p) {
+					problems = append(problems, p)
+				}
+			}
 		}
-		if t.Type != spec.TaskKill && !plan.hasData() {
+		if t.Type != spec.TaskKill && len(problems) == 0 && !plan.hasData() {
 			noSegments = true
 			problems = append(problems, spec.Problem{Path: "interval", Message: noSegmentsMessage(t, plan)})
 		}
@@ -208,7 +214,7 @@ func newRequest(ds *catalog.DatasourceView, c spec.CompactionChange, t spec.Comp
 	return r, nil
 }
 
-// readDimensions takes the names of the dimensions. A published column's type is final.
+// readDimensions takes the names of the dimensions. A published column's type is final; a name alone leaves it.
 func (r *request) readDimensions(s *segment.Schema, dimensions []spec.Dimension) spec.Problems {
 	if dimensions == nil {
 		return nil
@@ -218,7 +224,7 @@ func (r *request) readDimensions(s *segment.Schema, dimensions []spec.Dimension)
 	for i, d := range dimensions {
 		r.change.Dimensions = append(r.change.Dimensions, d.Name)
 		for _, c := range s.Columns {
-			if c.Name == d.Name && string(c.Type) != string(d.Type) {
+			if c.Name == d.Name && d.Type != "" && string(c.Type) != string(d.Type) {
 				problems = append(problems, spec.Problem{
 					Path: fmt.Sprintf("dimensionsSpec.dimensions[%d]", i),
 					Message: fmt.Sprintf("the column %q is of type %s for ever: write {\"type\": %q, \"name\": %q}", d.Name, c.Type,

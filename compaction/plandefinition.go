@@ -40,6 +40,9 @@ func (r *request) target(ds *catalog.DatasourceView, c *chunk) (*target, spec.Pr
 			return nil, problemsOf("", err)
 		}
 	}
+	if problems := r.checkJoin(ds, c, current); len(problems) > 0 {
+		return nil, problems
+	}
 	if current.Identity() {
 		current = nil
 	}
@@ -93,6 +96,64 @@ func (r *request) planOf(ds *catalog.DatasourceView, c *chunk) (*rollup.Definiti
 		definitions[i] = plans[i].definition
 	}
 	return rollup.Meet(ds.Schema, definitions...)
+}
+
+// checkJoin: that chunks are joined must not change what queries see of any of them beyond what the request asks. So each chunk's
+// own plan, narrowed as the request says, must be the common one; the datasource's too, where empty buckets join. How rows are
+// sorted does not count.
+func (r *request) checkJoin(ds *catalog.DatasourceView, c *chunk, joint *rollup.Definition) spec.Problems {
+	if len(c.units) < 2 && len(c.units[0].Members) == len(c.buckets) {
+		return nil
+	}
+	want, err := unsorted(joint)
+	if err != nil {
+		return problemsOf("", err)
+	}
+	type part struct {
+		where string
+		plan  []byte
+	}
+	parts := []part{{"its empty parts", ds.Plan}}
+	members := 0
+	for _, u := range c.units {
+		members += len(u.Members)
+		parts = append(parts, part{showInterval(intervalOf(u.Bucket)), u.PlanSpec})
+	}
+	if members == len(c.buckets) {
+		parts = parts[1:]
+	}
+	for _, p := range parts {
+		stored, err := r.read(p.plan)
+		if err != nil {
+			return problemsOf(p.where, err)
+		}
+		alone := stored.definition
+		if r.changes {
+			if alone, err = alone.Narrow(r.change, ds.Schema); err != nil {
+				return problemsOf("", err)
+			}
+		}
+		have, err := unsorted(alone)
+		if err != nil {
+			return problemsOf("", err)
+		}
+		if !bytes.Equal(have, want) {
+			return spec.Problems{{Path: granularityPath, Message: fmt.Sprintf(
+				"%s cannot join into %s as things are: parts of it have narrower plans, and what queries see would change beyond what "+
+					"the task asks; ask for the common plan too: %s", p.where, showInterval(c.interval), want)}}
+		}
+	}
+	return nil
+}
+
+// unsorted is a plan's canonical form but for the order of rows.
+func unsorted(d *rollup.Definition) ([]byte, error) {
+	plain := rollup.Definition{}
+	if d != nil {
+		plain = *d
+	}
+	plain.SortBy = nil
+	return plain.Canonical()
 }
 
 // number gives the plan its number: that of the units where it is theirs, else one more than any of them has. Equal numbers

@@ -11,7 +11,7 @@ import (
 // planDiscard is markUnused. Where there is dedup only whole chunks go, and their identities stay: a copy of a row that went
 // with one segment may lie in another one, and would rise. Without dedup those segments go that lie wholly inside.
 func (r *request) planDiscard(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
-	p := ChunkPlan{Interval: c.interval, Buckets: c.buckets, Before: shapeOf(c.units...)}
+	p := newChunkPlan(c)
 	u := c.units[0]
 	if u.Dropped() {
 		p.Reason = "the retention floor has dropped it"

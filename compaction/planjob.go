@@ -58,9 +58,19 @@ func (r *request) layout(c *chunk, t *target) layout {
 	return l
 }
 
+func newChunkPlan(c *chunk) ChunkPlan {
+	p := ChunkPlan{Interval: c.interval, Buckets: c.buckets, Before: shapeOf(c.units...)}
+	for _, u := range c.units {
+		if u.Manifest != nil {
+			p.totals = p.totals.Add(u.Manifest.Totals)
+		}
+	}
+	return p
+}
+
 // planChunk decides what becomes of one chunk.
 func (r *request) planChunk(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
-	p := ChunkPlan{Interval: c.interval, Buckets: c.buckets, Before: shapeOf(c.units...)}
+	p := newChunkPlan(c)
 	p.Problems = append(p.Problems, c.problems...)
 	if dropped := slices.ContainsFunc(c.units, (*catalog.BucketView).Dropped); dropped {
 		p.Reason = "the retention floor has dropped it"
@@ -124,7 +134,7 @@ func (r *request) decide(ds *catalog.DatasourceView, c *chunk, t *target, l layo
 	case s.tail.segments > 0:
 		reason = fmt.Sprintf("%s in the tail", count(s.tail.segments, "segment"))
 	case !wellCut(c, l):
-		reason = fmt.Sprintf("%s could be fewer or must be smaller", count(s.settled.segments, "settled segment"))
+		reason = fmt.Sprintf("%s: more than the limits ask for, or larger than they allow", count(s.settled.segments, "settled segment"))
 	case r.forgets(ds, c) && s.sidecars > 0:
 		return r.job(ds, c, t, l, ModeAdopt), "its identities are below the dedup floor of every partition, and can go"
 	default:
@@ -151,7 +161,7 @@ func (r *request) withoutRows(ds *catalog.DatasourceView, c *chunk, t *target) (
 // structural says whether the chunk must become another one, whatever its size.
 func (r *request) structural(c *chunk, t *target, l layout, s sizes) (reason string, gain bool) {
 	if len(c.units) > 1 || len(c.units[0].Members) != len(c.buckets) {
-		return fmt.Sprintf("%s of %s are joined", count(len(c.units), "chunk"), count(len(c.buckets), "bucket")), true
+		return fmt.Sprintf("%s with data become one of %s", count(len(c.units), "chunk"), count(len(c.buckets), "bucket")), true
 	}
 	if t.changed {
 		return "its plan changes", true

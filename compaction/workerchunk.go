@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"drumlin/catalog"
+	"drumlin/objectstore"
 	"drumlin/segment"
 	"drumlin/spec"
 )
@@ -144,7 +145,7 @@ func (e *againError) Unwrap() error { return e.err }
 // settle takes over a plan without a job.
 func (res *chunkResult) settle(p ChunkPlan) {
 	res.Reason, res.Before, res.After, res.Outcome = p.Reason, p.Before, p.Before, OutcomeNothing
-	res.interval, res.Interval, res.Mode, res.Stats = p.Interval, showInterval(p.Interval), "", Stats{}
+	res.interval, res.Interval, res.Mode, res.Stats, res.Totals = p.Interval, showInterval(p.Interval), "", Stats{}, p.totals
 	if len(p.Problems) > 0 {
 		res.err = &TaskError{Err: &PlanError{Problems: p.Problems}}
 	}
@@ -214,6 +215,9 @@ func span(buckets []segment.Bucket) spec.Interval {
 func (r *taskRun) carryOut(ctx context.Context, res *chunkResult, view *catalog.View, claim catalog.Claim, p *ChunkPlan) error {
 	res.Mode, res.Reason, res.Before = p.Job.Mode, p.Reason, p.Before
 	out, err := r.w.write(ctx, p.Job, claim)
+	if errors.Is(err, objectstore.ErrNotFound) {
+		return &againError{err} // a view that is too old: never a partial result
+	}
 	if err != nil {
 		return err
 	}
@@ -332,8 +336,17 @@ func (r *taskRun) report(plan *TaskPlan) *Report {
 		Empty: showIntervals(plan.Empty), Warnings: plan.Warnings,
 	}
 	slices.SortStableFunc(r.results, func(a, b chunkResult) int { return cmp.Compare(a.interval.StartMillis, b.interval.StartMillis) })
+	at := map[spec.Interval]int{}
 	for i := range r.results {
-		out.Chunks = append(out.Chunks, r.results[i].ChunkReport)
+		c := &r.results[i]
+		was, seen := at[c.interval]
+		switch {
+		case !seen: // chunks that have become one by now stand there once, with what was done to it
+			at[c.interval] = len(out.Chunks)
+			out.Chunks = append(out.Chunks, c.ChunkReport)
+		case c.Outcome != OutcomeNothing:
+			out.Chunks[was] = c.ChunkReport
+		}
 	}
 	return out
 }
