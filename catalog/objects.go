@@ -76,6 +76,12 @@ func offsetRecordName(incarnation string, r *Record, uuid string) string {
 		r.Offset.Next, r.Epoch, uuid)
 }
 
+// ManifestPrefix is what the names of all manifests of a datasource begin with; the start of the first bucket follows, in 20
+// characters.
+func ManifestPrefix(incarnation, datasource string) string {
+	return fmt.Sprintf("manifests/%s/%s/", incarnation, escapePart(datasource))
+}
+
 // recordPosition reads out of the name of a record, of a commit or of an offset, where its transaction begins.
 func recordPosition(object string) (k PartitionKey, at Standing, ok bool) {
 	parts := strings.Split(object, "/")
@@ -94,8 +100,7 @@ func recordPosition(object string) (k PartitionKey, at Standing, ok bool) {
 }
 
 func manifestName(incarnation, datasource string, bucketStart, sequence, epoch int64, uuid string) string {
-	return fmt.Sprintf("manifests/%s/%s/%020d-%d-e%d-%s.json", incarnation, escapePart(datasource), bucketStart,
-		sequence, epoch, uuid)
+	return fmt.Sprintf("%s%020d-%d-e%d-%s.json", ManifestPrefix(incarnation, datasource), bucketStart, sequence, epoch, uuid)
 }
 
 // ObjectEpoch reads incarnation and epoch out of the name of a segment, record or manifest; ok is false for any other
