@@ -17,8 +17,8 @@ const (
 	// where a block ends, so that its end depends on the rows alone.
 	blockRows    = 8192
 	fewHeavyRows = 512
-	// maxBatchBytes is about where a batch ends, whatever its rows: half of what one column's offsets can count would be
-	// far too much memory already.
+	// maxBatchBytes is about where a batch ends, whatever its rows: the offsets of its columns have 32 bits, and long before
+	// that memory would be too dear.
 	maxBatchBytes = 64 << 20
 )
 
@@ -65,9 +65,9 @@ func (f *Folder) emitBatch(order []uint32, maxRows int, emit func(arrow.RecordBa
 		}
 	}()
 	var bytes int64
-	for n < len(order) && n < maxRows && bytes < maxBatchBytes {
+	for n < len(order) && n < maxRows && bytes < f.batchBytes {
 		part := order[n:min(len(order), maxRows, n+f.blockRows())]
-		part = f.cutTexts(part, maxBatchBytes-bytes)
+		part = f.cutTexts(part, f.batchBytes-bytes)
 		if len(part) == 0 {
 			break
 		}
@@ -109,7 +109,7 @@ func (f *Folder) cutTexts(order []uint32, left int64) []uint32 {
 				bytes += int64(len(d.text(key)))
 			}
 		}
-		if bytes > left && (i > 0 || left < maxBatchBytes) {
+		if bytes > left && (i > 0 || left < f.batchBytes) {
 			return order[:i]
 		}
 	}

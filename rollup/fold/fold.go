@@ -37,8 +37,9 @@ type Folder struct {
 	filtered int64
 	leftOut  []int64 // of states flushed before
 
-	run    []uint32 // groups of the rows of a run
-	failed error
+	run        []uint32 // groups of the rows of a run
+	batchBytes int64    // maxBatchBytes
+	failed     error
 }
 
 // New makes a folder for a plan with rollup. What it flushes is allocated from mem.
@@ -49,7 +50,10 @@ func New(p *rollup.BucketPlan, mem memory.Allocator) (*Folder, error) {
 	if mem == nil {
 		mem = memory.DefaultAllocator
 	}
-	f := &Folder{plan: p, mem: mem, leftOut: make([]int64, len(p.Metrics().Metrics())), run: make([]uint32, runRows)}
+	f := &Folder{
+		plan: p, mem: mem, leftOut: make([]int64, len(p.Metrics().Metrics())), run: make([]uint32, runRows),
+		batchBytes: maxBatchBytes,
+	}
 	var err error
 	if f.keys, err = newKeyer(p); err != nil {
 		return nil, err

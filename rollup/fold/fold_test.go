@@ -88,7 +88,7 @@ func add(t *testing.T, rng *rand.Rand, mem memory.Allocator, f *Folder, s *segme
 func TestAnySplitGivesEqualRows(t *testing.T) {
 	checked := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer checked.AssertSize(t, 0)
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		var mem memory.Allocator = memory.DefaultAllocator
 		if seed < 5 { // it is slow
 			mem = checked
