@@ -5,7 +5,8 @@
 // every request gets: a log line, metrics, recovery from panics, limits on bodies, and a check that a web page elsewhere cannot use a server that listens on loopback.
 //
 // It never plans or runs a query, never reads the catalog, and never decides what a valid spec is or what in it is secret: for that it calls
-// the small interfaces that it declares (Queries, Supervisors, Controls, Health). It keeps no state beyond the running
+// the small interfaces that it declares (Queries, Supervisors, Controls, Tasks, TaskOutputs, AutoCompaction,
+// CompactionProgress, Rules, Health). It keeps no state beyond the running
 // queries, and starts no goroutine.
 //
 // Invariants:

@@ -95,7 +95,7 @@ func TestParsePath(t *testing.T) {
 }
 
 func FuzzSmallParsers(f *testing.F) {
-	for _, s := range []string{"PT1H", "yyyy-MM-dd'T'HH", "$.a['b'][1]", "events-[0-9]+", "2020-01-01T00:00:00Z", "P1W"} {
+	for _, s := range []string{"PT1H", "yyyy-MM-dd'T'HH", "$.a['b'][1]", "events-[0-9]+", "2020-01-01T00:00:00Z", "P1W", "2020/P1Y2M3DT4.5S"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -107,6 +107,16 @@ func FuzzSmallParsers(f *testing.F) {
 		}
 		if steps, err := ParsePath(s); err == nil && len(steps) > maxPathSteps {
 			t.Errorf("path %q has %d steps", s, len(steps))
+		}
+		if p, err := ParseCalendarPeriod(s); err == nil {
+			if again, err := ParseCalendarPeriod(p.String()); err != nil || again != p {
+				t.Errorf("period %q is written %s: %v", s, p, err)
+			}
+		}
+		if i, err := ParseInterval(s); err == nil {
+			if again, err := ParseInterval(i.String()); err != nil || again != i {
+				t.Errorf("interval %q is written %s: %v", s, i, err)
+			}
 		}
 		_, _ = CompileTopicPattern(s)
 		_, _ = parseInstant(s)
