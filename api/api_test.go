@@ -183,7 +183,11 @@ func TestTheDocumentNamesEveryPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	sup := twoSupervisors()
-	h := newHandler(t, Options{Queries: answering(sample()), Supervisors: sup, Controls: sup, Gatherer: prometheus.NewRegistry()})
+	tasks, settings := twoTasks(), &fakeCompaction{}
+	h := newHandler(t, Options{
+		Queries: answering(sample()), Supervisors: sup, Controls: sup, Gatherer: prometheus.NewRegistry(), Tasks: tasks, TaskOutputs: tasks,
+		AutoCompaction: settings, CompactionProgress: settings, Rules: settings,
+	})
 	e := decodeError(t, call(h, "GET", "/nothing", "", ""))
 	paths := strings.Split(e.Context["paths"], ", ")
 	if rows := strings.Count(string(text), "\n| `GET ") + strings.Count(string(text), "\n| `POST ") + strings.Count(string(text), "\n| `DELETE "); rows != len(paths) {
