@@ -51,6 +51,13 @@ two data directories run side by side when they are given different ports.`,
 	f.Int64Var(&config.MaxHotBytes, "max-hot-bytes", config.MaxHotBytes, "memory for hot rows")
 	f.Int64Var(&config.MaxQueryBytes, "max-query-bytes", config.MaxQueryBytes, "memory for queries")
 	f.Int64Var(&config.MaxCacheBytes, "max-cache-bytes", config.MaxCacheBytes, "disk for local copies of segments")
+	f.Int64Var(&config.MaxCompactionBytes, "max-compaction-bytes", config.MaxCompactionBytes, "memory of one compaction task; beyond it tasks spill to disk")
+	f.IntVar(&config.CompactionSlots, "compaction-slots", config.CompactionSlots, "tasks that run at a time")
+	f.DurationVar(&config.RecentInterval, "recent-every", config.RecentInterval, "how often auto-compaction looks for small merges of new chunks")
+	f.DurationVar(&config.HistoricalInterval, "historical-every", config.HistoricalInterval, "how often auto-compaction looks for whole chunks to compact")
+	f.DurationVar(&config.RetentionInterval, "retention-every", config.RetentionInterval, "how often retention rules and dedup horizons are looked at")
+	f.DurationVar(&config.CollectInterval, "collect-every", config.CollectInterval, "how often objects that nothing shows any more are looked for")
+	f.DurationVar(&config.CollectGrace, "collect-grace", config.CollectGrace, "how long what a compaction has replaced stays for readers")
 	f.BoolVar(&verbose, "verbose", false, "log every step")
 	return cmd
 }

@@ -26,6 +26,14 @@ type DevConfig struct {
 	DiscoverInterval     time.Duration // how often topics and partitions are looked for
 	LeaseTTL             time.Duration // of this process's registration
 	StopTimeout          time.Duration // for the last handoff and the release
+
+	MaxCompactionBytes int64         // memory of one compaction task; beyond it tasks spill to disk
+	CompactionSlots    int           // tasks that run at a time
+	RecentInterval     time.Duration // how often auto-compaction looks for small merges of new chunks
+	HistoricalInterval time.Duration // how often auto-compaction looks for chunks to compact whole
+	RetentionInterval  time.Duration // how often retention rules and dedup horizons are looked at
+	CollectInterval    time.Duration // how often objects that nothing shows any more are looked for
+	CollectGrace       time.Duration // how long what a compaction has replaced stays
 }
 
 // DefaultDevConfig suits a laptop.
@@ -35,6 +43,8 @@ func DefaultDevConfig() DevConfig {
 		TopicPartitions: 4, MaxMessageBytes: 16 << 20,
 		MaxHotBytes: 2 << 30, MaxQueryBytes: 2 << 30, MaxSpillBytes: 8 << 30, MaxCacheBytes: 8 << 30,
 		MaxConcurrentQueries: 8, DiscoverInterval: time.Second, LeaseTTL: 10 * time.Second, StopTimeout: 20 * time.Second,
+		MaxCompactionBytes: 256 << 20, CompactionSlots: 2, RecentInterval: 30 * time.Second, HistoricalInterval: 10 * time.Minute,
+		RetentionInterval: time.Minute, CollectInterval: 5 * time.Minute, CollectGrace: 10 * time.Minute,
 	}
 }
 
@@ -53,6 +63,28 @@ func (c DevConfig) Validate() error {
 	}
 	if c.TopicPartitions < 1 {
 		problem("--partitions: %d is not 1 or more", c.TopicPartitions)
+	}
+	if c.CompactionSlots < 1 {
+		problem("--compaction-slots: %d is not 1 or more", c.CompactionSlots)
+	}
+	if c.MaxCompactionBytes < 16<<20 {
+		problem("--max-compaction-bytes: %d is less than 16 MiB", c.MaxCompactionBytes)
+	}
+	for _, every := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"--recent-every", c.RecentInterval},
+		{"--historical-every", c.HistoricalInterval},
+		{"--retention-every", c.RetentionInterval},
+		{"--collect-every", c.CollectInterval},
+	} {
+		if every.value < 100*time.Millisecond {
+			problem("%s: %s is less than 100ms", every.flag, every.value)
+		}
+	}
+	if c.CollectGrace < time.Millisecond {
+		problem("--collect-grace: %s is less than 1ms", c.CollectGrace)
 	}
 	for _, limit := range []struct {
 		flag  string

@@ -17,6 +17,7 @@ import (
 	"drumlin/api"
 	"drumlin/catalog"
 	"drumlin/catalog/etcdkv"
+	"drumlin/compaction"
 	"drumlin/consumer"
 	"drumlin/coordinator"
 	"drumlin/duckdb"
@@ -61,7 +62,10 @@ type dev struct {
 	kafka    *consumer.Kafka
 	consumer *consumer.Manager
 	engine   *query.Engine
-	cluster  *coordinator.Coordinator
+
+	worker    *compaction.Worker
+	collector *compaction.Collector
+	cluster   *coordinator.Coordinator
 }
 
 // RunDev runs every role in this process until ctx ends, then stops in order: it hands off what is hot and returns nil. An
@@ -83,7 +87,7 @@ func RunDev(ctx context.Context, config DevConfig, world World) (err error) {
 	}()
 	for _, start := range []func(context.Context) error{
 		d.startDirectory, d.startListener, d.startBroker, d.startEtcd, d.startCatalog, d.startConsumer, d.startQuery,
-		d.startCoordinator, d.startHTTP, d.submitSpecs, d.announce,
+		d.startCompaction, d.startCoordinator, d.startHTTP, d.submitSpecs, d.announce,
 	} {
 		if err := start(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -243,9 +247,10 @@ func (d *dev) startQuery(context.Context) error {
 func (d *dev) startCoordinator(ctx context.Context) error {
 	d.cluster = coordinator.New(coordinator.Options{
 		Catalog: d.catalog, Topics: d.kafka, Ingest: d.consumer, Logger: d.world.Logger,
+		Worker: d.worker, Collect: d.collectAll, Objects: d.objects, Registerer: d.registry, Compaction: d.compactionOptions(),
 		Node: catalog.Node{
 			ID: d.dir.nodeID, Address: d.httpAddress, Version: d.world.Version,
-			Roles: []string{coordinator.RoleIngest, "coordinate", "query"},
+			Roles: []string{coordinator.RoleIngest, "coordinate", coordinator.RoleCompact, "query"},
 		},
 		LeaseTTL: d.config.LeaseTTL, DiscoverEvery: d.config.DiscoverInterval, StopTimeout: d.config.StopTimeout, Now: time.Now,
 	})
@@ -268,6 +273,8 @@ func (d *dev) startCoordinator(ctx context.Context) error {
 func (d *dev) startHTTP(context.Context) error {
 	handler, err := api.New(api.Options{
 		Queries: queries{d.engine}, Supervisors: supervisors{d.cluster}, Controls: controls{d.cluster}, Health: d.cluster,
+		Tasks: tasks{d.cluster}, TaskOutputs: tasks{d.cluster}, Rules: rules{d.cluster},
+		AutoCompaction: autoCompaction{d.cluster}, CompactionProgress: autoCompaction{d.cluster},
 		Logger: d.world.Logger, Version: d.world.Version, Gatherer: d.registry, Registerer: d.registry, Loopback: d.gate.loopback,
 	})
 	if err != nil {
