@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"drumlin/catalog"
 	"drumlin/compaction"
@@ -20,6 +21,7 @@ import (
 type policyRound struct {
 	c      *Coordinator
 	policy string
+	every  time.Duration // between rounds, and between two tasks for one chunk at least
 	ask    chan struct{} // asks for a round before its time
 
 	mu   sync.Mutex
@@ -51,14 +53,16 @@ func (r *policyRound) datasource(ctx context.Context, view *catalog.View, ds *ca
 	if err != nil {
 		return err
 	}
-	decisions := r.c.decisions(view, ds, config, r.policy)
+	past := pastOf(view.Tasks, ds, r.policy)
+	now := r.c.o.Now().UnixMilli()
+	decisions := compaction.Decide(ds, config, compaction.Policy(r.policy), now, past.failures)
 	r.c.metrics.chunks(ds.Name, r.policy, decisions)
 	open := openIntervals(view.Tasks, ds.Name)
 	room := r.c.openTasks() - countOpen(view.Tasks, ds.Name, r.policy)
 	more := false
 	for i := range decisions {
 		d := &decisions[i]
-		if !d.Chosen || overlapping(open, d.Interval) != "" {
+		if !d.Chosen || overlapping(open, d.Interval) != "" || now-past.doneMillis[d.Interval] < r.every.Milliseconds() {
 			continue
 		}
 		if more = room <= 0; more {
@@ -123,8 +127,7 @@ func autoConfig(ds *catalog.DatasourceView) (*spec.AutoCompaction, error) {
 
 // decisions asks the policy about every chunk of the datasource.
 func (c *Coordinator) decisions(view *catalog.View, ds *catalog.DatasourceView, config *spec.AutoCompaction, policy string) []compaction.Decision {
-	history := attemptsOf(view.Tasks, ds, policy)
-	return compaction.Decide(ds, config, compaction.Policy(policy), c.o.Now().UnixMilli(), history)
+	return compaction.Decide(ds, config, compaction.Policy(policy), c.o.Now().UnixMilli(), pastOf(view.Tasks, ds, policy).failures)
 }
 
 // autoTask writes the task that compacts one chunk as the config says.
@@ -218,9 +221,14 @@ func overlapping(open map[string][]spec.Interval, chunk spec.Interval) string {
 	return found
 }
 
-// attemptsOf are the failures in a row of a policy's tasks, by chunk, since the config was last changed: a new config is a
-// new chance.
-func attemptsOf(tasks map[string]*catalog.TaskView, ds *catalog.DatasourceView, policy string) map[spec.Interval]compaction.Attempt {
+// past is what has become of a policy's tasks, by chunk.
+type past struct {
+	failures   map[spec.Interval]compaction.Attempt // in a row
+	doneMillis map[spec.Interval]int64              // when the newest one succeeded, where the one after it has not failed
+}
+
+// pastOf reads the queue's ended tasks, since the config was last changed: a new config is a new chance.
+func pastOf(tasks map[string]*catalog.TaskView, ds *catalog.DatasourceView, policy string) past {
 	var ended []*catalog.TaskView
 	for _, t := range tasks {
 		if t.State.Finished() && t.Datasource == ds.Name && t.Origin == policy &&
@@ -229,7 +237,7 @@ func attemptsOf(tasks map[string]*catalog.TaskView, ds *catalog.DatasourceView, 
 		}
 	}
 	slices.SortFunc(ended, compareEnded)
-	out := map[spec.Interval]compaction.Attempt{}
+	out := past{failures: map[spec.Interval]compaction.Attempt{}, doneMillis: map[spec.Interval]int64{}}
 	for _, t := range ended {
 		parsed, _, err := spec.ParseTask(t.Spec)
 		if err != nil || len(parsed.Intervals) != 1 {
@@ -237,10 +245,12 @@ func attemptsOf(tasks map[string]*catalog.TaskView, ds *catalog.DatasourceView, 
 		}
 		chunk := parsed.Intervals[0]
 		if t.State == catalog.TaskSuccess {
-			delete(out, chunk)
+			out.doneMillis[chunk] = t.FinishedMillis
+			delete(out.failures, chunk)
 			continue
 		}
-		out[chunk] = compaction.Attempt{Failures: out[chunk].Failures + 1, LastMillis: t.FinishedMillis, Error: t.Error}
+		delete(out.doneMillis, chunk)
+		out.failures[chunk] = compaction.Attempt{Failures: out.failures[chunk].Failures + 1, LastMillis: t.FinishedMillis, Error: t.Error}
 	}
 	return out
 }

@@ -63,10 +63,11 @@ func (d *duties) serve(ctx context.Context, claims *bucketClaims) {
 		wg.Go(func() { d.loop(ctx, "collect", o.CollectEvery, nil, d.collect) })
 	}
 	rounds := []*policyRound{
-		{c: d.c, policy: originRecent, ask: make(chan struct{}, 1)}, {c: d.c, policy: originHistorical, ask: make(chan struct{}, 1)},
+		{c: d.c, policy: originRecent, every: o.RecentEvery, ask: make(chan struct{}, 1)},
+		{c: d.c, policy: originHistorical, every: o.HistoricalEvery, ask: make(chan struct{}, 1)},
 	}
-	for i, every := range []time.Duration{o.RecentEvery, o.HistoricalEvery} {
-		wg.Go(func() { d.loop(ctx, rounds[i].policy, every, rounds[i].ask, rounds[i].run) })
+	for _, r := range rounds {
+		wg.Go(func() { d.loop(ctx, r.policy, r.every, r.ask, r.run) })
 	}
 	wg.Go(func() { d.follow(ctx, rounds) })
 }
