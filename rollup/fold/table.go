@@ -34,7 +34,7 @@ func (t *table) hash(key []uint64) uint64 {
 	h := t.seed
 	for _, word := range key {
 		hi, lo := bits.Mul64(h^word, multiplier)
-		h = hi ^ lo + multiplier
+		h = (hi ^ lo) + multiplier
 	}
 	return h
 }
