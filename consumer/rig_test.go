@@ -21,6 +21,7 @@ import (
 	"drumlin/internal/failpoint"
 	"drumlin/objectstore"
 	"drumlin/objectstore/mem"
+	"drumlin/rollup"
 	"drumlin/segment"
 	"drumlin/spec"
 )
@@ -158,7 +159,7 @@ func (r *rig) submit(text string) catalog.Supervisor {
 		change.NewSchema = schema
 		change.NewDatasource = &catalog.Datasource{
 			Name: s.DataSchema.DataSource, SegmentGranularity: s.DataSchema.SegmentGranularity.String(),
-			HashKey: "000102030405060708090a0b0c0d0e0f",
+			HashKey: "000102030405060708090a0b0c0d0e0f", Plan: r.rollup(s, schema),
 		}
 	}
 	_, err = r.cat.PutSupervisor(r.t.Context(), change)
@@ -179,6 +180,37 @@ func schemaOf(s *spec.Supervisor) *segment.Schema {
 			out.KeyColumn = d.Name
 		}
 	}
+	return out
+}
+
+// rollup adds what a spec with rollup needs to the schema, and returns the plan.
+func (r *rig) rollup(s *spec.Supervisor, schema *segment.Schema) json.RawMessage {
+	r.t.Helper()
+	if !s.DataSchema.Rollup {
+		return nil
+	}
+	metrics, _, err := rollup.ParseMetrics(s.DataSchema.Metrics)
+	r.must(err)
+	inputs, err := rollup.Inputs(metrics, schema.Columns)
+	r.must(err)
+	id := segment.FirstUserColumnID + int32(len(schema.Columns))
+	for _, c := range inputs {
+		c.ID = id
+		schema.Columns, schema.Inputs, id = append(schema.Columns, c), append(schema.Inputs, c.Name), id+1
+	}
+	plan, err := rollup.Compile(metrics, schema.Columns)
+	r.must(err)
+	states, err := rollup.StateColumns(plan)
+	r.must(err)
+	for _, c := range states {
+		c.ID = id
+		schema.States, id = append(schema.States, c), id+1
+	}
+	definition := &rollup.Definition{
+		Rollup: true, QueryGranularity: s.DataSchema.QueryGranularity, Dimensions: schema.Dimensions, Metrics: metrics,
+	}
+	out, err := definition.Canonical()
+	r.must(err)
 	return out
 }
 
