@@ -1,0 +1,561 @@
+package compaction
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"drumlin/catalog"
+	"drumlin/objectstore/mem"
+	"drumlin/rollup"
+	"drumlin/segment"
+)
+
+const (
+	execHour  = int64(3_600_000)
+	execStart = 450_000 * execHour
+)
+
+// execRow is one record, as the oracle knows it.
+type execRow struct {
+	hi, lo int64
+	keyed  bool
+	segment.Position
+	millis      int64
+	event, user *string
+	n           *int64
+	x           *float64
+	old         bool // written under the first schema, which has no user and no x
+}
+
+// execLake is the objects of one group of buckets, with the work that has been done on them.
+type execLake struct {
+	t        testing.TB
+	store    *mem.Store
+	mem      *memory.CheckedAllocator
+	exec     *Executor
+	schemas  map[int32]*segment.Schema
+	schema   *segment.Schema
+	plan     *rollup.Definition
+	job      Job // limits of every job
+	settled  []segment.Meta
+	tail     []catalog.TailSegment
+	sidecars []catalog.Sidecar
+	offsets  map[string]int64
+	names    int
+}
+
+func execColumns() []segment.Column {
+	return []segment.Column{
+		{ID: 100, Name: "event", Type: segment.TypeString},
+		{ID: 101, Name: "n", Type: segment.TypeLong},
+		{ID: 102, Name: "user", Type: segment.TypeString},
+		{ID: 103, Name: "x", Type: segment.TypeDouble},
+	}
+}
+
+const execMetrics = `[{"type":"count","name":"count"},{"type":"longSum","name":"n","fieldName":"n"},
+	{"type":"doubleSum","name":"x","fieldName":"x"},{"type":"longMax","name":"most","fieldName":"n"},
+	{"type":"stringFirst","name":"first","fieldName":"user","maxStringBytes":64},
+	{"type":"HLLSketchBuild","name":"users","fieldName":"user"},
+	{"type":"quantilesDoublesSketch","name":"q","fieldName":"x"}]`
+
+// execSchemas are an older and the newest schema. A rollup datasource groups by event and user.
+func execSchemas(t testing.TB, dedup, folds bool, sortBy ...string) map[int32]*segment.Schema {
+	t.Helper()
+	all := execColumns()
+	first := &segment.Schema{ID: 1, Columns: all[:2], Dimensions: []string{"event", "n"}, SortBy: []string{segment.TimeColumn}, Dedup: dedup}
+	second := &segment.Schema{ID: 2, Columns: all, Dimensions: []string{"event", "n", "user", "x"}, SortBy: sortBy, Dedup: dedup}
+	if folds {
+		first.Dimensions, first.Inputs = []string{"event"}, []string{"n"}
+		second.Dimensions, second.Inputs = []string{"event", "user"}, []string{"n", "x"}
+		plan, err := rollup.Compile(execMetricList(t), all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second.States, err = rollup.StateColumns(plan); err != nil {
+			t.Fatal(err)
+		}
+		for i := range second.States {
+			second.States[i].ID = 200 + int32(i)
+		}
+	}
+	return map[int32]*segment.Schema{1: first, 2: second}
+}
+
+func execMetricList(t testing.TB) []rollup.Metric {
+	t.Helper()
+	metrics, _, err := rollup.ParseMetrics([]byte(execMetrics))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return metrics
+}
+
+func newExecLake(t testing.TB, schemas map[int32]*segment.Schema, plan *rollup.Definition, maxMemoryBytes int64) *execLake {
+	t.Helper()
+	l := &execLake{
+		t: t, store: mem.New(), schemas: schemas, schema: schemas[2], plan: plan, offsets: map[string]int64{},
+		mem: memory.NewCheckedAllocator(memory.NewGoAllocator()),
+	}
+	t.Cleanup(func() { l.mem.AssertSize(t, 0) })
+	var err error
+	l.exec, err = NewExecutor(ExecutorOptions{Objects: l.store, TempDir: t.TempDir(), Allocator: l.mem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if maxMemoryBytes > 0 {
+		l.exec.o.MaxMemoryBytes = maxMemoryBytes // below what is allowed, so that few rows spill
+	}
+	return l
+}
+
+func (l *execLake) group() segment.Bucket {
+	return segment.Bucket{StartMillis: execStart, EndMillis: execStart + 4*execHour}
+}
+
+func (l *execLake) buckets() []segment.Bucket {
+	var out []segment.Bucket
+	for h := range int64(4) {
+		out = append(out, segment.Bucket{StartMillis: execStart + h*execHour, EndMillis: execStart + (h+1)*execHour})
+	}
+	return out
+}
+
+// handoff writes rows of one partition as a tail segment.
+func (l *execLake) handoff(rows []execRow) catalog.TailSegment {
+	l.t.Helper()
+	s := l.schema
+	if rows[0].old {
+		s = l.schemas[1]
+	}
+	rec := execRecord(segment.FileArrowSchema(s), rows)
+	defer rec.Release()
+	var file bytes.Buffer
+	w, err := segment.NewWriter(&file, segment.WriterOptions{Schema: rec.Schema(), SortBy: []string{segment.OffsetColumn}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for from := int64(0); from < rec.NumRows(); from += 1000 { // several row groups
+		part := rec.NewSlice(from, min(from+1000, rec.NumRows()))
+		err := w.Write(context.Background(), part)
+		part.Release()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	summary, err := w.Close()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.names++
+	first, last := rows[0].Position, rows[len(rows)-1].Position
+	out := catalog.TailSegment{Unit: fmt.Sprint("commit ", l.names), Meta: segment.Meta{
+		Object: fmt.Sprintf("data/abc-e1-%d.parquet", l.names), Bytes: summary.Bytes, SHA256: summary.SHA256, Kind: segment.KindData,
+		Datasource: "clicks", Bucket: l.group(), Rows: summary.Rows, SchemaID: s.ID, MinMillis: summary.MinMillis,
+		MaxMillis: summary.MaxMillis, Columns: summary.Columns, Sources: []segment.OffsetRange{{
+			Topic: first.Topic, Generation: first.Generation, Partition: first.Partition, From: first.Offset, To: last.Offset + 1,
+		}},
+	}}
+	l.put(out.Object, file.Bytes())
+	l.tail = append(l.tail, out)
+	return out
+}
+
+func (l *execLake) put(object string, data []byte) {
+	l.t.Helper()
+	sum := sha256.Sum256(data)
+	if err := l.store.Put(context.Background(), object, bytes.NewReader(data), int64(len(data)), hex.EncodeToString(sum[:])); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func execRecord(s *arrow.Schema, rows []execRow) arrow.RecordBatch {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, s)
+	defer b.Release()
+	for i, f := range s.Fields() {
+		for _, r := range rows {
+			switch b := b.Field(i).(type) {
+			case *array.TimestampBuilder:
+				b.Append(arrow.Timestamp(r.millis * 1000))
+			case *array.Int64Builder:
+				v, ok := r.long(f.Name)
+				if !ok {
+					b.AppendNull()
+				} else {
+					b.Append(v)
+				}
+			case *array.Int32Builder:
+				b.Append(map[string]int32{segment.GenerationColumn: r.Generation, segment.PartitionColumn: r.Partition}[f.Name])
+			case *array.StringBuilder:
+				if v := r.text(f.Name); v == nil {
+					b.AppendNull()
+				} else {
+					b.Append(*v)
+				}
+			case *array.Float64Builder:
+				if r.x == nil {
+					b.AppendNull()
+				} else {
+					b.Append(*r.x)
+				}
+			default:
+				b.AppendNull()
+			}
+		}
+	}
+	return b.NewRecordBatch()
+}
+
+func (r *execRow) long(name string) (int64, bool) {
+	switch name {
+	case segment.IDHighColumn:
+		return r.hi, r.keyed
+	case segment.IDLowColumn:
+		return r.lo, r.keyed
+	case segment.OffsetColumn:
+		return r.Offset, true
+	}
+	if r.n == nil {
+		return 0, false
+	}
+	return *r.n, true
+}
+
+func (r *execRow) text(name string) *string {
+	switch name {
+	case segment.TopicColumn:
+		return &r.Topic
+	case segment.KeyColumn:
+		if r.keyed {
+			key := fmt.Sprint(r.hi, r.lo)
+			return &key
+		}
+		return nil
+	case "event":
+		return r.event
+	}
+	return r.user
+}
+
+// run carries out a job, keeps its books as the catalog would, and returns what it wrote.
+func (l *execLake) run(mode Mode, tail []catalog.TailSegment) *Output {
+	l.t.Helper()
+	out, err := l.try(context.Background(), l.exec, mode, tail)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.apply(out)
+	return out
+}
+
+func (l *execLake) try(ctx context.Context, e *Executor, mode Mode, tail []catalog.TailSegment) (*Output, error) {
+	j := l.job
+	j.Datasource, j.Schema, j.Schemas, j.Mode, j.Buckets = "clicks", l.schema, l.schemas, mode, l.buckets()
+	j.Definition, j.Settled, j.Tail, j.Sidecars = l.plan, l.settled, tail, l.sidecars
+	return e.Run(ctx, &j, Naming{Incarnation: "abc", Epoch: 7}, nil)
+}
+
+func (l *execLake) apply(out *Output) {
+	kept := func(object string) bool { return !slices.Contains(out.Consumed, object) }
+	l.settled = append(execFilter(l.settled, func(m segment.Meta) bool { return kept(m.Object) }), out.Settled...)
+	l.tail = append(execFilter(l.tail, func(m catalog.TailSegment) bool { return kept(m.Object) }), out.Adopted...)
+	l.sidecars = append(execFilter(l.sidecars, func(s catalog.Sidecar) bool { return kept(s.Object) }), out.Sidecars...)
+}
+
+func execFilter[T any](in []T, keep func(T) bool) (out []T) {
+	for _, v := range in {
+		if keep(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (l *execLake) object(key string) []byte {
+	l.t.Helper()
+	body, err := l.store.Get(context.Background(), key, 0, -1)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer body.Close()
+	data, err := io.ReadAll(body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return data
+}
+
+// rows reads segments back, one text per row, and checks what their descriptions say.
+func (l *execLake) rows(metas []segment.Meta) [][]string {
+	l.t.Helper()
+	var out [][]string
+	for i := range metas {
+		m := &metas[i]
+		if err := m.Validate(); err != nil {
+			l.t.Fatal(err)
+		}
+		data := l.object(m.Object)
+		if sum := sha256.Sum256(data); int64(len(data)) != m.Bytes || hex.EncodeToString(sum[:]) != m.SHA256 {
+			l.t.Fatalf("%s is not what its description says", m.Object)
+		}
+		rows := execTexts(l.t, m.Object, data)
+		if int64(len(rows)) != m.Rows {
+			l.t.Fatalf("%s has %d rows, its description says %d", m.Object, len(rows), m.Rows)
+		}
+		out = append(out, rows)
+	}
+	return out
+}
+
+func execTexts(t testing.TB, name string, data []byte) []string {
+	t.Helper()
+	r, err := segment.OpenReader(name, bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for g := range r.RowGroups() {
+		rec, err := r.ReadRowGroup(context.Background(), g, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for row := range int(rec.NumRows()) {
+			var parts []string
+			for i, f := range rec.Schema().Fields() {
+				if c := rec.Column(i); !c.IsNull(row) {
+					parts = append(parts, f.Name+"="+c.ValueStr(row))
+				}
+			}
+			out = append(out, strings.Join(parts, " "))
+		}
+		rec.Release()
+	}
+	return out
+}
+
+// ids reads the sidecars.
+func (l *execLake) ids() [][2]int64 {
+	l.t.Helper()
+	var out [][2]int64
+	for _, s := range l.sidecars {
+		data := l.object(s.Object)
+		sum := sha256.Sum256(data)
+		r, err := segment.OpenReader(s.Object, bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if hex.EncodeToString(sum[:]) != s.SHA256 || int64(len(data)) != s.Bytes || r.Rows() != s.Rows || s.Bucket != l.group() {
+			l.t.Fatalf("sidecar %+v is not what it says", s)
+		}
+		for g := range r.RowGroups() {
+			rec, err := r.ReadRowGroup(context.Background(), g, nil)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			hi, lo := rec.Column(0).(*array.Int64), rec.Column(1).(*array.Int64)
+			for i := range hi.Len() {
+				out = append(out, [2]int64{hi.Value(i), lo.Value(i)})
+			}
+			rec.Release()
+		}
+	}
+	return out
+}
+
+func (l *execLake) sums(metas []segment.Meta) []string {
+	var out []string
+	for _, m := range metas {
+		out = append(out, m.SHA256)
+	}
+	return out
+}
+
+func execMetas(tail []catalog.TailSegment) (out []segment.Meta) {
+	for _, s := range tail {
+		out = append(out, s.Meta)
+	}
+	return out
+}
+
+// execLog makes a random log: a list of handoffs, each of one partition. Copies occur inside a handoff, later in the partition,
+// and in other partitions; differ says that they may differ in content.
+func execLog(rng *rand.Rand, handoffs, maxRows int, differ bool) [][]execRow {
+	var made []execRow
+	next := map[segment.Position]int64{}
+	var out [][]execRow
+	for range handoffs {
+		at := segment.Position{
+			Topic: []string{"a", "clicks", "b"}[rng.IntN(3)], Generation: int32(rng.IntN(2)), Partition: int32(rng.IntN(3)),
+		}
+		rows := make([]execRow, 1+rng.IntN(maxRows))
+		old := rng.IntN(4) == 0
+		for i := range rows {
+			r := randomExecRow(rng)
+			if len(made) > 0 && rng.IntN(4) == 0 {
+				was := made[rng.IntN(len(made))]
+				if was.keyed && was.old == old {
+					if !differ {
+						r = was
+					}
+					// A copy has its bucket, which here is not told from the group.
+					r.hi, r.lo, r.keyed = was.hi, was.lo, true
+				}
+			}
+			next[at] += 1 + int64(rng.IntN(3))
+			r.Position, r.old = at, old
+			r.Offset = next[at]
+			if old {
+				r.user, r.x = nil, nil
+			}
+			rows[i] = r
+			made = append(made, r)
+		}
+		out = append(out, rows)
+	}
+	return out
+}
+
+func randomExecRow(rng *rand.Rand) execRow {
+	r := execRow{keyed: rng.IntN(10) > 0, millis: execStart + rng.Int64N(4*execHour)}
+	r.hi, r.lo = int64(rng.Uint64()), int64(rng.Uint64())
+	switch rng.IntN(8) {
+	case 0:
+		r.hi = int64(rng.IntN(3)) - 1 // the lower half decides
+	case 1:
+		r.lo = 0
+	}
+	if rng.IntN(8) > 0 {
+		v := []string{"", "view", "click", "purchase", "purchase-refunded", "purchase-repeated"}[rng.IntN(6)]
+		r.event = &v
+	}
+	if rng.IntN(8) > 0 {
+		v := fmt.Sprintf("user %d", rng.IntN(40))
+		r.user = &v
+	}
+	if rng.IntN(8) > 0 {
+		v := rng.Int64N(100) - 50
+		r.n = &v
+	}
+	if rng.IntN(8) > 0 {
+		v := float64(rng.IntN(64)) / 4 // sums are exact
+		r.x = &v
+	}
+	return r
+}
+
+func comparePositions(a, b segment.Position) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Partition, b.Partition),
+		cmp.Compare(a.Offset, b.Offset))
+}
+
+// execWinners is the oracle: of the copies of an identity the one with the lowest position, and every row without a key.
+func execWinners(log [][]execRow) []execRow {
+	best := map[[2]int64]execRow{}
+	var out []execRow
+	for _, rows := range log {
+		for _, r := range rows {
+			if !r.keyed {
+				out = append(out, r)
+				continue
+			}
+			id := [2]int64{r.hi, r.lo}
+			if was, ok := best[id]; !ok || comparePositions(r.Position, was.Position) < 0 {
+				best[id] = r
+			}
+		}
+	}
+	for _, r := range best {
+		out = append(out, r)
+	}
+	return out
+}
+
+func execCount(log [][]execRow) (n int64) {
+	for _, rows := range log {
+		n += int64(len(rows))
+	}
+	return n
+}
+
+// execOrder compares rows by names of columns, then by position.
+func execOrder(sortBy []string) func(a, b execRow) int {
+	text := func(a, b *string) int {
+		switch {
+		case a == nil && b == nil:
+			return 0
+		case a == nil:
+			return -1
+		case b == nil:
+			return 1
+		}
+		return cmp.Compare(*a, *b)
+	}
+	return func(a, b execRow) int {
+		for _, name := range sortBy {
+			var c int
+			switch name {
+			case segment.TimeColumn:
+				c = cmp.Compare(a.millis, b.millis)
+			case "event":
+				c = text(a.event, b.event)
+			case "user":
+				c = text(a.user, b.user)
+			case "n":
+				c = compareNullable(a.n, b.n)
+			case "x":
+				c = compareNullable(a.x, b.x)
+			}
+			if c != 0 {
+				return c
+			}
+		}
+		return comparePositions(a.Position, b.Position)
+	}
+}
+
+func compareNullable[T cmp.Ordered](a, b *T) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return cmp.Compare(*a, *b)
+}
+
+// execShow gives rows the form in which files are read back.
+func execShow(t testing.TB, s *arrow.Schema, rows []execRow) []string {
+	t.Helper()
+	if len(rows) == 0 {
+		return nil
+	}
+	rec := execRecord(s, rows)
+	defer rec.Release()
+	var file bytes.Buffer
+	w, err := segment.NewWriter(&file, segment.WriterOptions{Schema: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(context.Background(), rec); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return execTexts(t, "the oracle's", file.Bytes())
+}
