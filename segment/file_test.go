@@ -178,36 +178,42 @@ func TestEqualRowsGiveEqualBytes(t *testing.T) {
 	}
 }
 
-// TestGoldenFile: what an earlier version wrote stays readable, and what this one writes is what it wrote before.
-func TestGoldenFile(t *testing.T) {
-	rec := testRecord(memory.DefaultAllocator, FileArrowSchema(testSchema()), 100)
-	defer rec.Release()
-	content, _ := writeFile(t, nil, rec)
-	path := filepath.Join("testdata", "format1.parquet")
-	if *rewrite {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
+// TestGoldenFiles: what an earlier version wrote stays readable, and what this one writes is what it wrote before.
+func TestGoldenFiles(t *testing.T) {
+	for name, rec := range map[string]arrow.RecordBatch{
+		"format1": testRecord(memory.DefaultAllocator, FileArrowSchema(testSchema()), 100),
+		"folded1": foldedRecord(memory.DefaultAllocator, foldedSchema(t), 100),
+		"ids1":    testRecord(memory.DefaultAllocator, IDsArrowSchema(), 100),
+	} {
+		content, _ := writeFile(t, nil, rec)
+		path := filepath.Join("testdata", name+".parquet")
+		if *rewrite {
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
+		r, err := OpenReader(path, bytes.NewReader(golden), int64(len(golden)))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := OpenReader(path, bytes.NewReader(golden), int64(len(golden)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := r.ReadRowGroup(t.Context(), 0, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Release()
-	equalBatches(t, rec, got)
-	if !bytes.Equal(golden, content) {
-		t.Error("equal rows give other bytes than before: if that is meant, say so in docs/format/segment.md and run with -rewrite-golden")
+		if !r.Schema().Equal(rec.Schema()) {
+			t.Errorf("%s: columns\n%v, want\n%v", path, r.Schema(), rec.Schema())
+		}
+		got, err := r.ReadRowGroup(t.Context(), 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equalBatches(t, rec, got)
+		if !bytes.Equal(golden, content) {
+			t.Errorf("%s: equal rows give other bytes than before: if that is meant, say so in docs/format/segment.md and run with "+
+				"-rewrite-golden", path)
+		}
+		got.Release()
+		rec.Release()
 	}
 }
 

@@ -12,12 +12,14 @@ import (
 
 // FuzzOpenReader: whatever the bytes are, reading them ends in rows or in ErrCorrupt.
 func FuzzOpenReader(f *testing.F) {
-	golden, err := os.ReadFile(filepath.Join("testdata", "format1.parquet"))
-	if err != nil {
-		f.Fatal(err)
+	for _, name := range []string{"format1", "folded1", "ids1"} {
+		golden, err := os.ReadFile(filepath.Join("testdata", name+".parquet"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(golden, 0, byte(0))
+		f.Add(golden, len(golden)-20, byte(0x40))
 	}
-	f.Add(golden, 0, byte(0))
-	f.Add(golden, len(golden)-20, byte(0x40))
 	f.Add([]byte("PAR1"), 0, byte(1))
 	f.Fuzz(func(t *testing.T, content []byte, at int, flip byte) {
 		if len(content) > 1<<20 {
