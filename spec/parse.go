@@ -15,6 +15,9 @@ func Parse(data []byte) (s *Supervisor, warnings []string, err error) {
 	if root.kind != kindMap {
 		return nil, nil, Problems{{Message: fmt.Sprintf("a spec is an object with type and spec, not %s", root.kind)}}
 	}
+	if problem, ok := notASupervisor(root); ok {
+		return nil, nil, append(problems, problem)
+	}
 	flat, nestProblems := nest(root)
 	b := newBuilder(Fields(), flat)
 	b.problems = append(problems, nestProblems...)
@@ -28,6 +31,19 @@ func Parse(data []byte) (s *Supervisor, warnings []string, err error) {
 		return nil, b.warnings, err
 	}
 	return out, b.warnings, nil
+}
+
+// notASupervisor tells what is submitted elsewhere, so that its fields are not all called unknown.
+func notASupervisor(root *node) (Problem, bool) {
+	n := root.get("type")
+	switch {
+	case n == nil:
+	case slices.Contains(taskTypes(), n.text):
+		return Problem{"type", n.text + " is a task, not a supervisor: submit it as one"}, true
+	case n.text == "autocompact":
+		return Problem{"type", "auto-compaction is no supervisor here: submit its spec as a datasource's auto-compaction config"}, true
+	}
+	return Problem{}, false
 }
 
 // finish writes a checked tree as canonical JSON.
