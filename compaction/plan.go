@@ -137,6 +137,7 @@ func planTask(view *catalog.View, t *spec.Task, within spec.Interval) (*TaskPlan
 	}
 	r.allowUnaligned, r.acknowledgedMillis = t.AllowNonAlignedInterval, view.AcknowledgedDedupFloor(t.DataSource)
 	r.policy, r.intervals = Policy(t.Policy), intervals
+	r.keepPartition = r.policy != "" // a standing policy leaves alone what its config does not speak of
 	if r.policy == PolicyRecent {
 		r.keepAll()
 	}
