@@ -108,10 +108,49 @@ func positionColumns() []Column {
 	}
 }
 
+// KeptArrowSchema is the layout of raw rows that compaction writes: as FileArrowSchema, with the columns given after the
+// position, such as AllColumns or those that a plan keeps. The newest schema must be valid.
+func KeptArrowSchema(s *Schema, columns []Column) *arrow.Schema {
+	if err := s.Validate(); err != nil {
+		panic(err)
+	}
+	return arrowSchema(append(hiddenColumns(s, positionColumns()), columns...))
+}
+
+// AllColumns are the columns that raw rows of any of the datasource's specs hold: the dimensions, the inputs of metrics, and
+// then, by id, those that no spec fills any more, which older files still have and which the table shows.
+func (s *Schema) AllColumns() []Column {
+	var out []Column
+	for _, names := range [][]string{s.Dimensions, s.Inputs} {
+		for _, name := range names {
+			if c, ok := s.column(name); ok {
+				out = append(out, c)
+			}
+		}
+	}
+	for _, c := range s.Columns {
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 func dataSchema(s *Schema, position []Column) *arrow.Schema {
 	if err := s.Validate(); err != nil {
 		panic(err)
 	}
+	columns := hiddenColumns(s, position)
+	for _, c := range s.AllColumns() {
+		if slices.Contains(s.Dimensions, c.Name) || slices.Contains(s.Inputs, c.Name) {
+			columns = append(columns, c)
+		}
+	}
+	return arrowSchema(columns)
+}
+
+// hiddenColumns are those that stand before the user's.
+func hiddenColumns(s *Schema, position []Column) []Column {
 	columns := []Column{{TimeColumnID, TimeColumn, TypeTime}}
 	if s.Dedup {
 		columns = append(columns, Column{IDHighColumnID, IDHighColumn, TypeLong}, Column{IDLowColumnID, IDLowColumn, TypeLong})
@@ -119,15 +158,7 @@ func dataSchema(s *Schema, position []Column) *arrow.Schema {
 			columns = append(columns, Column{KeyUUIDColumnID, KeyUUIDColumn, TypeUUID}, Column{KeyColumnID, KeyColumn, TypeString})
 		}
 	}
-	columns = append(columns, position...)
-	for _, names := range [][]string{s.Dimensions, s.Inputs} {
-		for _, name := range names {
-			if c, ok := s.column(name); ok {
-				columns = append(columns, c)
-			}
-		}
-	}
-	return arrowSchema(columns)
+	return append(columns, position...)
 }
 
 // FoldedArrowSchema is the layout of folded segments: __time, __events, the dimensions by which their rows were grouped, in that

@@ -69,6 +69,15 @@ func TestArrowSchemas(t *testing.T) {
 			}
 		}
 	}
+	hidden := "__time __id_hi __id_lo __key_uuid __key __topic __generation __partition __offset "
+	read := testSchema()
+	read.Dimensions, read.Inputs = []string{"event", "price"}, []string{"n"}
+	if got := layout(KeptArrowSchema(read, read.AllColumns())); got != hidden+"event price n ratio extra old" {
+		t.Errorf("all columns: %s", got)
+	}
+	if got := layout(KeptArrowSchema(s, s.Columns[1:2])); got != hidden+"n" {
+		t.Errorf("one column kept: %s", got)
+	}
 	if got := layout(FileRejectsArrowSchema()); got != "__time __topic __generation __partition __offset reason message raw raw_bytes" {
 		t.Errorf("rejects columns: %s", got)
 	}
