@@ -2,6 +2,7 @@ package compaction
 
 import (
 	"context"
+	"slices"
 	"sort"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -15,22 +16,17 @@ const bytesColumn = "#bytes"
 
 // ranges are the first tuples of each segment, by (time chunk, dimensions). A segment's number is its part.
 type ranges struct {
-	dimensions []string
-	bounds     arrow.RecordBatch // part column (the time chunk), then the dimensions
-	order      *fold.Order       // of its columns
+	bounds arrow.RecordBatch // part column (the time chunk), then the dimensions
+	order  *fold.Order       // of its columns
 }
 
 func (r *ranges) chunkOf(part int64) int64 { return partsOf(r.bounds)[part] }
 
-func (r *ranges) release() {
-	if r != nil && r.bounds != nil {
-		r.bounds.Release()
-	}
-}
+func (r *ranges) release() { r.bounds.Release() }
 
 // parts gives the number of each row's segment.
 func (r *ranges) parts(x *execution, chunks arrow.Array, rec arrow.RecordBatch) (arrow.Array, error) {
-	tuples := r.tuples(chunks, rec)
+	tuples := tuplesOf(r.bounds.Schema(), chunks, rec)
 	defer tuples.Release()
 	b := array.NewInt64Builder(x.mem)
 	defer b.Release()
@@ -44,13 +40,13 @@ func (r *ranges) parts(x *execution, chunks arrow.Array, rec arrow.RecordBatch) 
 	return b.NewArray(), nil
 }
 
-// tuples are the columns that ranges are of.
-func (r *ranges) tuples(chunks arrow.Array, rec arrow.RecordBatch) arrow.RecordBatch {
+// tuplesOf gives the columns that ranges are of: the chunks, then the dimensions that the schema names.
+func tuplesOf(s *arrow.Schema, chunks arrow.Array, rec arrow.RecordBatch) arrow.RecordBatch {
 	columns := []arrow.Array{chunks}
-	for _, name := range r.dimensions {
-		columns = append(columns, rec.Column(rec.Schema().FieldIndices(name)[0]))
+	for _, f := range s.Fields()[1:] {
+		columns = append(columns, rec.Column(rec.Schema().FieldIndices(f.Name)[0]))
 	}
-	return array.NewRecordBatch(r.bounds.Schema(), columns, rec.NumRows())
+	return array.NewRecordBatch(s, columns, rec.NumRows())
 }
 
 // eachRows calls fn for batches of rows, of which those are meant that keep says (nil: all). fn owns the batch.
@@ -75,12 +71,10 @@ func (x *execution) findRanges(ctx context.Context, s *arrow.Schema, c *cutting,
 		return nil, err
 	}
 	defer sorter.close()
-	out := &ranges{dimensions: x.job.PartitionDimensions, order: order, bounds: array.NewRecordBatch(tuple, emptyColumns(x, tuple), 0)}
-	defer func() { out.release() }()
 	fixed := fixedRowBytes(s)
 	err = each(ctx, func(b heldBatch, keep []bool) error {
 		defer x.release(b)
-		sized, err := x.sizedTuples(withBytes, out, c, b.rec, fixed)
+		sized, err := x.sizedTuples(tuple, c, b.rec, fixed)
 		if err != nil {
 			return err
 		}
@@ -100,26 +94,17 @@ func (x *execution) findRanges(ctx context.Context, s *arrow.Schema, c *cutting,
 	if err != nil {
 		return nil, err
 	}
-	found := &ranges{dimensions: out.dimensions, order: order, bounds: bounds}
-	return found, nil
-}
-
-func emptyColumns(x *execution, s *arrow.Schema) []arrow.Array {
-	columns := make([]arrow.Array, s.NumFields())
-	for i, f := range s.Fields() {
-		columns[i] = array.MakeArrayOfNull(x.mem, f.Type, 0)
-	}
-	return columns
+	return &ranges{bounds: bounds, order: order}, nil
 }
 
 // sizedTuples are the rows' tuples with the bytes of the rows.
-func (x *execution) sizedTuples(s *arrow.Schema, r *ranges, c *cutting, rec arrow.RecordBatch, fixed int64) (arrow.RecordBatch, error) {
+func (x *execution) sizedTuples(s *arrow.Schema, c *cutting, rec arrow.RecordBatch, fixed int64) (arrow.RecordBatch, error) {
 	chunks, err := c.chunks(x, rec)
 	if err != nil {
 		return nil, err
 	}
 	defer chunks.Release()
-	tuples := r.tuples(chunks, rec)
+	tuples := tuplesOf(s, chunks, rec)
 	defer tuples.Release()
 	b := array.NewInt64Builder(x.mem)
 	defer b.Release()
@@ -130,7 +115,8 @@ func (x *execution) sizedTuples(s *arrow.Schema, r *ranges, c *cutting, rec arro
 	}
 	bytes := b.NewArray()
 	defer bytes.Release()
-	return array.NewRecordBatch(s, append(tuples.Columns()[:len(tuples.Columns()):len(tuples.Columns())], bytes), rec.NumRows()), nil
+	fields := append(s.Fields(), arrow.Field{Name: bytesColumn, Type: arrow.PrimitiveTypes.Int64})
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), append(slices.Clone(tuples.Columns()), bytes), rec.NumRows()), nil
 }
 
 // rangeFinder goes through sorted tuples and collects the first of each segment.
