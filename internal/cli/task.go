@@ -152,10 +152,16 @@ func taskTable(tasks []client.Task) *table.Table {
 		task := &tasks[i]
 		t.Rows = append(t.Rows, []string{
 			task.ID, task.Type, task.DataSource, taskState(task), chunksText(task), strconv.Itoa(task.Priority), task.Origin,
-			strings.TrimSuffix(task.CreatedTime, ".000Z"), tookText(task),
+			toSeconds(task.CreatedTime), tookText(task),
 		})
 	}
 	return t
+}
+
+// toSeconds shortens an instant in ISO 8601.
+func toSeconds(instant string) string {
+	seconds, _, _ := strings.Cut(instant, ".")
+	return seconds
 }
 
 // taskState is the code that says most.
