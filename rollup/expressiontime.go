@@ -157,10 +157,13 @@ func compileShift(c *call) evalFunc {
 			return longScalar(out)
 		}
 		distance, err := longProduct(n, p.millis)
-		if err != nil {
-			return e.fail("timestamp_shift: %w", err)
+		if err == nil {
+			distance, err = longArithmetic('+', millis, distance)
 		}
-		return e.arithmetic('+', longScalar(millis), longScalar(distance))
+		if err != nil {
+			return e.fail("timestamp_shift: the instant does not fit 64 bits of milliseconds")
+		}
+		return longScalar(distance)
 	})
 }
 
