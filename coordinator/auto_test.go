@@ -129,9 +129,9 @@ func TestAutoCompactionWorksOffWhatThereIs(t *testing.T) {
 			s[0].SegmentsAwaiting != 0 {
 			t.Errorf("status: %+v %v", s, err)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(2 * time.Hour)
 		if got := w.countTasks(originHistorical); got != hours {
-			t.Errorf("%d tasks after another day in which nothing came", got)
+			t.Errorf("%d tasks after another two hours in which nothing came", got)
 		}
 	})
 }
@@ -187,10 +187,10 @@ func TestFailingChunkBacksOffAndBlocksNobody(t *testing.T) {
 		if _, err := co.SetAutoCompaction(t.Context(), configText(config)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(12 * time.Hour)
+		time.Sleep(6 * time.Hour)
 		tasks := w.countTasks(originHistorical)
-		if tasks < 2+4 || tasks > 2+16 {
-			t.Errorf("%d tasks in 12 hours", tasks)
+		if tasks < 2+4 || tasks > 2+12 {
+			t.Errorf("%d tasks in 6 hours", tasks)
 		}
 		for _, b := range w.refresh(t).Datasources["pages"].Buckets {
 			if (b.Bucket == catalogtest.Hour(2) || b.Bucket == catalogtest.Hour(3)) && len(b.Settled) != 1 {
@@ -314,13 +314,13 @@ func TestOneProcessHasTheDuties(t *testing.T) {
 		_, endA := w.compactor(t, "a", collecting)
 		synctest.Wait()
 		_, endB := w.compactor(t, "b", collecting)
-		time.Sleep(time.Hour)
-		if collected["a"] != 13 || collected["b"] != 0 {
+		time.Sleep(58 * time.Minute)
+		if collected["a"] != 12 || collected["b"] != 0 {
 			t.Errorf("rounds: %v", collected)
 		}
 		endA()
-		time.Sleep(time.Hour)
-		if collected["a"] != 13 || collected["b"] < 12 {
+		time.Sleep(58 * time.Minute)
+		if collected["a"] != 12 || collected["b"] != 12 {
 			t.Errorf("rounds after the first one left: %v", collected)
 		}
 		endB()
