@@ -124,7 +124,7 @@ func TestAutoCompactionWorksOffWhatThereIs(t *testing.T) {
 				t.Errorf("bucket %d: %d settled, %d tail", b.Bucket.StartMillis, len(b.Settled), len(b.Tail))
 			}
 		}
-		s, err := co.CompactionStatuses("")
+		s, err := co.CompactionStatus("")
 		if err != nil || len(s) != 1 || s[0].ScheduleStatus != scheduleRunning || s[0].IntervalsCompacted+s[0].IntervalsSkipped != hours+1 ||
 			s[0].SegmentsAwaiting != 0 {
 			t.Errorf("status: %+v %v", s, err)
@@ -263,7 +263,7 @@ func TestAutoCompactionSettings(t *testing.T) {
 		if e, err := co.Explain("pages"); err != nil || e.Enabled || e.Note == "" || len(e.Policies[0].Chunks) != 1 {
 			t.Errorf("explain: %+v %v", e, err)
 		}
-		if s, err := co.CompactionStatuses("pages"); err != nil || s[0].ScheduleStatus != scheduleOff {
+		if s, err := co.CompactionStatus("pages"); err != nil || s[0].ScheduleStatus != scheduleOff {
 			t.Errorf("status: %+v %v", s, err)
 		}
 		if _, err := co.CompactionProgress("pages"); !errors.Is(err, ErrNoSetting) {

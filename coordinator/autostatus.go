@@ -66,8 +66,8 @@ type ChunkExplanation struct {
 	TailRows int64           `json:"tailRows"`
 }
 
-// CompactionStatuses are those of every datasource with a config, or of the one that is named, whether it has one or not.
-func (c *Coordinator) CompactionStatuses(datasource string) ([]CompactionStatus, error) {
+// CompactionStatus tells of every datasource with a config, or of the one that is named, whether it has one or not.
+func (c *Coordinator) CompactionStatus(datasource string) ([]CompactionStatus, error) {
 	view := c.o.Catalog.View()
 	names := slices.Sorted(maps.Keys(view.Datasources))
 	if datasource != "" {
@@ -121,7 +121,7 @@ func (c *Coordinator) CompactionProgress(datasource string) (CompactionProgress,
 	if _, err := c.AutoCompaction(datasource); err != nil {
 		return CompactionProgress{}, err
 	}
-	all, err := c.CompactionStatuses(datasource)
+	all, err := c.CompactionStatus(datasource)
 	if err != nil {
 		return CompactionProgress{}, err
 	}

@@ -93,6 +93,8 @@ type Coordinator struct {
 	kick    chan struct{} // asks the loop to look again
 	look    chan struct{} // asks for topics now
 	stepsWG sync.WaitGroup
+	// lateWork are tasks and duties of sessions that were lost, until they have ended.
+	lateWork sync.WaitGroup
 	queue   *queue
 	duties  *duties
 	metrics *taskMetrics

@@ -96,7 +96,7 @@ func tasksOf(t *testing.T, d *datadriven.TestData) map[string]*catalog.TaskView 
 // TestNobodyStarves runs random queues to their end, one step after another, and watches what pick promises: the cap
 // holds, every task comes, and as long as both policies have tasks, neither has to wait while the other one's tasks end.
 func TestNobodyStarves(t *testing.T) {
-	for range 50 {
+	for range 20 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulateQueue(t, rand.New(rand.NewPCG(seed, 1))) })
 	}

@@ -34,6 +34,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		pause = 50 * time.Millisecond
 		c.serve(ctx, session)
 	}
+	c.lateWork.Wait()
 	return nil
 }
 
@@ -58,8 +59,8 @@ func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
 	watching.Go(func() { c.followTopics(watch) })
 	working, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
-	var work sync.WaitGroup
-	c.startWork(working, session, &work)
+	work := new(sync.WaitGroup)
+	c.startWork(working, session, work)
 	lost := c.loop(ctx, steps, session)
 	cancelWork(whyEnding(lost))
 	cancelWatch()
@@ -68,7 +69,7 @@ func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
 		c.setSession(nil) // what it owned is gone: there is nothing to release
 	}
 	c.giveUp(ctx, cancelSteps, lost)
-	work.Wait()
+	c.waitForWork(work, lost)
 	c.setSession(nil)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LeaseTTL)
 	defer cancel()
@@ -85,6 +86,27 @@ func (c *Coordinator) startWork(ctx context.Context, session *catalog.Session, w
 	}
 	if slices.Contains(c.o.Node.Roles, RoleCoordinate) {
 		wg.Go(func() { c.duties.run(ctx, session, claims) })
+	}
+}
+
+// waitForWork waits until tasks and duties have ended. After a lost session it does so for a while only: they can do no harm,
+// as every write of theirs is fenced, and must not keep this process from registering anew. Run waits for them in the end.
+func (c *Coordinator) waitForWork(wg *sync.WaitGroup, lost bool) {
+	ended := make(chan struct{})
+	c.lateWork.Go(func() {
+		defer close(ended)
+		wg.Wait()
+	})
+	var enough <-chan time.Time
+	if lost {
+		timer := time.NewTimer(c.o.StopTimeout)
+		defer timer.Stop()
+		enough = timer.C
+	}
+	select {
+	case <-ended:
+	case <-enough:
+		c.o.Logger.Warn("tasks of the lost session have not ended yet; going on without them")
 	}
 }
 

@@ -127,8 +127,8 @@ func (c *Coordinator) TaskReport(ctx context.Context, id string) ([]byte, error)
 	return c.taskObject(ctx, t.Report)
 }
 
-// TaskLog is the log of the attempt that runs in this process, or what the newest one has left behind, from a byte on; a
-// negative offset counts from the end. ErrNoLog where there is none.
+// TaskLog is the log of the attempt that runs in this process, or what the newest one that ended has left behind, from a byte
+// on; a negative offset counts from the end. ErrNoLog where there is none.
 func (c *Coordinator) TaskLog(ctx context.Context, id string, offset int64) ([]byte, error) {
 	t := c.o.Catalog.View().Tasks[id]
 	if t == nil {

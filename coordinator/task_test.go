@@ -10,8 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"drumlin/catalog"
+	"drumlin/catalog/catalogtest"
 	"drumlin/compaction"
+	"drumlin/segment"
 	"drumlin/spec"
 )
 
@@ -90,6 +94,154 @@ func TestSubmitTaskRefuses(t *testing.T) {
 		}
 		if _, _, err := co.Task("nobody"); !errors.Is(err, ErrNoTask) {
 			t.Errorf("nobody's status: %v", err)
+		}
+	})
+}
+
+func TestProgressIsWrittenNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co, _ := w.compactor(t, "a", nil)
+		const chunks = 100
+		w.worker.works(func(_ context.Context, _ *spec.Task, o compaction.RunOptions) (*compaction.Report, error) {
+			for i := range chunks {
+				time.Sleep(300 * time.Millisecond)
+				o.Progress(i+1, chunks)
+			}
+			return &compaction.Report{}, nil
+		})
+		mustSubmitTask(t, co, "one", "")
+		seen := map[int]bool{}
+		for !w.task("one").State.Finished() {
+			seen[w.task("one").Done] = true
+			time.Sleep(50 * time.Millisecond)
+		}
+		if len(seen) < 8 || len(seen) > 12 {
+			t.Errorf("in 30 s the catalog showed %v", seen)
+		}
+		if s, _, err := co.Task("one"); err != nil || s.ChunksDone != chunks || s.ChunksTotal != chunks {
+			t.Errorf("in the end: %+v %v", s, err)
+		}
+	})
+}
+
+func TestTasksAreListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		co := New(Options{Catalog: w.c, Topics: w.topics})
+		for i := range 3 {
+			mustSubmitTask(t, co, fmt.Sprint("t", i), "")
+			time.Sleep(time.Second)
+		}
+		if err := co.CancelTask(t.Context(), "t0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := co.CancelTask(t.Context(), "t1"); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			filter TaskFilter
+			want   string
+		}{
+			{TaskFilter{}, "t2 t1 t0"},
+			{TaskFilter{State: "pending"}, "t2"},
+			{TaskFilter{State: "waiting"}, ""},
+			{TaskFilter{State: "running"}, ""},
+			{TaskFilter{State: "complete"}, "t1 t0"},
+			{TaskFilter{State: "complete", Max: 1}, "t1"},
+			{TaskFilter{Datasource: "other"}, ""},
+			{TaskFilter{Type: "kill"}, ""},
+			{TaskFilter{Created: &spec.Interval{StartMillis: 0, EndMillis: time.Now().UnixMilli() - 2500}}, "t0"},
+		} {
+			list, err := co.Tasks(c.filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, s := range list {
+				ids = append(ids, s.ID)
+			}
+			if got := strings.Join(ids, " "); got != c.want {
+				t.Errorf("%+v: %q, want %q", c.filter, got, c.want)
+			}
+		}
+		if _, err := co.Tasks(TaskFilter{State: "lost"}); err == nil {
+			t.Error("an unknown state is accepted")
+		}
+		if s, _, err := co.Task("t2"); err != nil || s.ErrorMsg == nil || !strings.Contains(*s.ErrorMsg, RoleCompact) {
+			t.Errorf("nobody runs tasks: %+v %v", s, err)
+		}
+	})
+}
+
+func TestBucketClaimsKeepTasksOfOneProcessApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		session := catalogtest.Register(t, w.c, "a")
+		b := newBucketClaims(session)
+		hours := func(from, to int64) (out []segment.Bucket) {
+			for h := from; h < to; h++ {
+				out = append(out, catalogtest.Hour(h))
+			}
+			return out
+		}
+		day, err := b.ClaimBuckets(t.Context(), "pages", hours(0, 24))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.ClaimBuckets(t.Context(), "pages", hours(3, 4)); !errors.Is(err, catalog.ErrOwned) {
+			t.Errorf("an hour of a claimed day: %v", err)
+		}
+		if _, err := b.ClaimBuckets(t.Context(), "other", hours(3, 4)); err != nil {
+			t.Errorf("another datasource: %v", err)
+		}
+		// The reply to giving up is lost for good: the buckets are free once the catalog can be told.
+		w.faulty.Next(catalogtest.Refuse, catalogtest.Refuse, catalogtest.Refuse, catalogtest.Refuse)
+		if err := b.Unclaim(t.Context(), day); err == nil {
+			t.Fatal("the fault did not happen")
+		}
+		hour, err := b.ClaimBuckets(t.Context(), "pages", hours(3, 4))
+		if err != nil || hour.Epoch == day.Epoch {
+			t.Errorf("claim anew: epoch %d after %d, %v", hour.Epoch, day.Epoch, err)
+		}
+	})
+}
+
+func TestTaskMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTaskWorld(t)
+		w.ingest(t, 10, 1)
+		registry := prometheus.NewRegistry()
+		co, _ := w.compactor(t, "a", func(o *Options) { withDuties(o); o.Registerer = registry })
+		mustSubmitTask(t, co, "one", "")
+		w.ends(t, "one", catalog.TaskSuccess)
+		time.Sleep(time.Minute)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				got[f.GetName()] += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+		for name, want := range map[string]float64{
+			"task_success_count": 1, "task_run_time": 1, "task_pending_time": 1, "taskSlot_total_count": 2, "taskSlot_used_count": 0,
+			"segment_nuked_bytes": 0,
+		} {
+			if got[name] != want {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+		bad := New(Options{Catalog: w.c, Topics: w.topics, Registerer: registry})
+		if err := bad.Run(t.Context()); err == nil {
+			t.Error("metrics registered twice are accepted")
+		}
+		if err := New(Options{Catalog: w.c, Topics: w.topics, Worker: w.worker}).Run(t.Context()); err == nil {
+			t.Error("a worker without an object store is accepted")
 		}
 	})
 }
@@ -227,6 +379,7 @@ func TestLostSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTaskWorld(t)
 		w.ingest(t, 10, 1)
+		began := time.Now()
 		co, _ := w.compactor(t, "a", nil)
 		w.worker.works(func(ctx context.Context, task *spec.Task, _ compaction.RunOptions) (*compaction.Report, error) {
 			if w.worker.ran(task.ID) == 1 {
@@ -244,13 +397,16 @@ func TestLostSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() {
-			if err := session.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		}()
+		if err := session.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if got := w.ends(t, "one", catalog.TaskSuccess); got.Node != "b" || got.Attempt != 2 || got.Failures != 1 {
 			t.Errorf("taken over: %+v", got)
+		}
+		// The node is back long before its worker hears.
+		until(t, "it is registered anew", func() bool { return w.c.View().Nodes["a"].Address == "a:80" })
+		if w.worker.ran("one") != 2 || time.Since(began) > 10*time.Minute {
+			t.Errorf("%d runs, after %s", w.worker.ran("one"), time.Since(began))
 		}
 		time.Sleep(2 * time.Hour)
 		if got := w.task("one"); got.State != catalog.TaskSuccess || got.Node != "b" {

@@ -153,13 +153,26 @@ func (c *Coordinator) taskStatus(view *catalog.View, t *catalog.TaskView) TaskSt
 		}
 	}
 	s.Status = s.StatusCode
-	if t.Error != "" {
+	switch nobody := "no process has the role " + RoleCompact + ": nothing runs tasks"; {
+	case t.Error != "":
 		s.ErrorMsg = &t.Error
+	case s.RunnerStatusCode == runnerPending && !compacts(view):
+		s.ErrorMsg = &nobody
 	}
 	if s.RunnerStatusCode == runnerWaiting {
 		s.NextAttempt = instantMillis(t.NotBeforeMillis)
 	}
 	return s
+}
+
+// compacts says whether any process runs tasks.
+func compacts(view *catalog.View) bool {
+	for _, n := range view.Nodes {
+		if slices.Contains(n.Roles, RoleCompact) {
+			return true
+		}
+	}
+	return false
 }
 
 func location(view *catalog.View, node string) TaskLocation {
