@@ -183,6 +183,9 @@ func (c *compacted) compact(span segment.Bucket, d *rollup.Definition) {
 
 func (c *compacted) keeps(plan *rollup.BucketPlan, r placedRow) bool {
 	c.w.t.Helper()
+	if d := plan.Definition(); d == nil || d.Filter == nil {
+		return true
+	}
 	rec := c.record([]placedRow{r})
 	defer rec.Release()
 	keep, err := plan.Keep(rec)

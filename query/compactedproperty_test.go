@@ -39,7 +39,7 @@ func TestCompactionDoesNotShow(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(len(kind))))
 			name := fmt.Sprintf("table%d_%d", i, len(kind))
 			c := randomCompacted(t, w, r, name, strings.HasPrefix(kind, "rollup"), !strings.HasSuffix(kind, "without dedup"))
-			for step := range 6 {
+			for step := range 8 {
 				what := c.step(r)
 				c.check(t, e, r, fmt.Sprintf("seed %d %s step %d (%s)", seed, kind, step, what))
 			}
@@ -264,10 +264,7 @@ func (c *compacted) table(cut Cut) []shownRow {
 		d := c.definition(c.tab.bucketView(segment.Bucket{StartMillis: at, EndMillis: at + hour}).PlanSpec)
 		out = append(out, c.shown(d, rows)...)
 	}
-	if c.rollup() { // hours that are compacted together have groups together, but none spans hours
-		return out
-	}
-	return out
+	return out // no group spans hours
 }
 
 func (c *compacted) shown(d *rollup.Definition, rows []placedRow) []shownRow {
@@ -408,21 +405,43 @@ func (c *compacted) check(t *testing.T, e *Engine, r *rand.Rand, place string) {
 			return out
 		}
 	}
-	from := t0 + r.Int64N(3*hour)
-	to := from + r.Int64N(3*hour)
+	near := func() int64 { return t0 + r.Int64N(19)*600_000 + r.Int64N(5)*20_000 }
+	from, at := near(), near()
+	to := from + r.Int64N(3)*r.Int64N(hour)
+	queries := []func(context map[string]any){
+		func(context map[string]any) {
+			ask("SELECT "+list+" FROM "+name, context, all(func(shownRow) bool { return true }))
+		},
+		func(context map[string]any) {
+			ask(fmt.Sprintf("SELECT %s FROM %s WHERE __time >= MILLIS_TO_TIMESTAMP(%d) AND __time < MILLIS_TO_TIMESTAMP(%d)", list, name, from, to),
+				context, all(func(r shownRow) bool { return r.millis >= from && r.millis < to }))
+		},
+		func(context map[string]any) { // one chunk, whatever it was truncated to
+			for _, millis := range []int64{at, at - at%60_000, at - at%600_000, hourOf(at)} {
+				ask(fmt.Sprintf("SELECT %s FROM %s WHERE __time = MILLIS_TO_TIMESTAMP(%d)", list, name, millis), context,
+					all(func(r shownRow) bool { return r.millis == millis }))
+			}
+		},
+		func(context map[string]any) {
+			ask("SELECT "+list+" FROM "+name+" WHERE page = 'p1' AND kind < 'inf'", context, all(func(r shownRow) bool {
+				return r.values["page"] == `"p1"` && (r.values["kind"] == `"1.5"` || strings.HasSuffix(r.values["kind"], `0.0"`))
+			}))
+		},
+		func(context map[string]any) {
+			ask("SELECT "+list+" FROM "+name+" WHERE n > 40", context, all(func(r shownRow) bool {
+				n, err := strconv.Atoi(strings.Trim(r.values["n"], `"`))
+				return err == nil && n > 40
+			}))
+		},
+		func(context map[string]any) {
+			ask("SELECT page, SUM(n) FROM "+name+" GROUP BY page", context, sumsByPage)
+		},
+	}
 	for _, context := range []map[string]any{nil, {"cut": "committed"}} {
 		ask("SELECT COUNT(*) FROM "+name, context, func(rows []shownRow) []string { return []string{fmt.Sprint(len(rows))} })
-		ask("SELECT "+list+" FROM "+name, context, all(func(shownRow) bool { return true }))
-		ask(fmt.Sprintf("SELECT %s FROM %s WHERE __time >= MILLIS_TO_TIMESTAMP(%d) AND __time < MILLIS_TO_TIMESTAMP(%d)", list, name, from, to), context,
-			all(func(r shownRow) bool { return r.millis >= from && r.millis < to }))
-		ask("SELECT "+list+" FROM "+name+" WHERE page = 'p1' AND kind < 'inf'", context, all(func(r shownRow) bool {
-			return r.values["page"] == `"p1"` && (r.values["kind"] == `"1.5"` || strings.HasSuffix(r.values["kind"], `0.0"`))
-		}))
-		ask("SELECT "+list+" FROM "+name+" WHERE n > 40", context, all(func(r shownRow) bool {
-			n, err := strconv.Atoi(strings.Trim(r.values["n"], `"`))
-			return err == nil && n > 40
-		}))
-		ask("SELECT page, SUM(n) FROM "+name+" GROUP BY page", context, sumsByPage)
+		for range 2 {
+			queries[r.IntN(len(queries))](context)
+		}
 	}
 }
 
