@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"drumlin/catalog"
 	"drumlin/catalog/catalogtest"
 	"drumlin/catalog/memkv"
@@ -25,6 +23,7 @@ import (
 // stage is a catalog with one datasource of hourly buckets, a writer, and a worker whose executor writes nothing.
 type stage struct {
 	c          *catalog.Catalog
+	objects    *catalogtest.Objects
 	failpoints *failpoint.Set
 	session    *catalog.Session
 	writer     *catalogtest.Writer
@@ -34,10 +33,19 @@ type stage struct {
 
 func newStage(t *testing.T, plan string) *stage {
 	t.Helper()
-	s := &stage{failpoints: failpoint.New()}
+	schema := catalogtest.Schema(1, "page")
+	if plan != "" {
+		schema.States = []segment.Column{{ID: 200, Name: "count", Type: segment.TypeLong}}
+	}
+	return openStage(t, schema, plan)
+}
+
+func openStage(t *testing.T, schema *segment.Schema, plan string) *stage {
+	t.Helper()
+	s := &stage{failpoints: failpoint.New(), objects: catalogtest.NewObjects()}
 	var err error
 	s.c, err = catalog.Open(t.Context(), catalog.Options{
-		KV: memkv.New(time.Now), Objects: catalogtest.NewObjects(), CheckEvery: -1, Failpoints: s.failpoints,
+		KV: memkv.New(time.Now), Objects: s.objects, CheckEvery: -1, Failpoints: s.failpoints,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +54,7 @@ func newStage(t *testing.T, plan string) *stage {
 		if err := s.c.Close(); err != nil {
 			t.Error(err)
 		}
-		goleak.VerifyNone(t)
 	})
-	schema := catalogtest.Schema(1, "page")
 	change := catalog.SupervisorChange{
 		Supervisor: catalog.Supervisor{ID: "wiki", Datasource: "wiki", Version: 1, SchemaID: 1, Spec: []byte(`{}`)},
 		NewDatasource: &catalog.Datasource{
@@ -58,7 +64,6 @@ func newStage(t *testing.T, plan string) *stage {
 	}
 	if plan != "" {
 		change.NewDatasource.Plan = json.RawMessage(plan)
-		schema.States = []segment.Column{{ID: 200, Name: "count", Type: segment.TypeLong}}
 	}
 	if _, err := s.c.PutSupervisor(t.Context(), change); err != nil {
 		t.Fatal(err)
