@@ -60,7 +60,7 @@ func decide(view *catalog.View, s *spec.Supervisor, fresh newDatasource) (*decis
 	}
 	problems = checkFixed(ds, before, s)
 	problems = append(problems, checkDefinition(ds.Name, ds.Plan, ds.Schema, definition)...)
-	next, more := nextSchema(ds.Schema, s)
+	next, more := nextSchema(ds.Schema, s, definition.transformed)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return nil, problems
 	}
@@ -100,7 +100,7 @@ func checkPlace(view *catalog.View, s *spec.Supervisor, old *catalog.SupervisorV
 
 func createDatasource(d *decision, s *spec.Supervisor, definition *defined, fresh newDatasource) spec.Problems {
 	schema := &segment.Schema{ID: 1, Dedup: s.DataSchema.Dedup != nil}
-	fillSchema(schema, s)
+	fillSchema(schema, s, definition.transformed)
 	id := segment.FirstUserColumnID + int32(len(schema.Columns))
 	for _, c := range definition.inputs {
 		c.ID = id
@@ -153,7 +153,7 @@ func checkFixed(ds *catalog.DatasourceView, before, s *spec.Supervisor) spec.Pro
 }
 
 // nextSchema returns the newest schema itself where it fits the spec, or the one that follows it.
-func nextSchema(newest *segment.Schema, s *spec.Supervisor) (*segment.Schema, spec.Problems) {
+func nextSchema(newest *segment.Schema, s *spec.Supervisor, transformed []string) (*segment.Schema, spec.Problems) {
 	published := map[string]segment.Column{}
 	for _, c := range newest.Columns {
 		published[strings.ToLower(c.Name)] = c
@@ -181,7 +181,7 @@ func nextSchema(newest *segment.Schema, s *spec.Supervisor) (*segment.Schema, sp
 	next := &segment.Schema{
 		ID: newest.ID + 1, Dedup: newest.Dedup, Columns: slices.Clone(newest.Columns), Inputs: newest.Inputs, States: newest.States,
 	}
-	fillSchema(next, s)
+	fillSchema(next, s, transformed)
 	if len(next.Columns) == len(newest.Columns) && slices.Equal(next.Dimensions, newest.Dimensions) &&
 		slices.Equal(next.SortBy, newest.SortBy) && next.KeyColumn == newest.KeyColumn {
 		return newest, nil
@@ -194,8 +194,9 @@ func dimensionPath(name string) string {
 	return fmt.Sprintf("spec.dataSchema.dimensionsSpec.dimensions (%s)", name)
 }
 
-// fillSchema adds the spec's columns that are new, each with the next free id, and takes over its order.
-func fillSchema(schema *segment.Schema, s *spec.Supervisor) {
+// fillSchema adds the spec's columns that are new, each with the next free id, and takes over its order. transformed are the names
+// of transforms: a column of such a name does not hold the dedup key as it was read.
+func fillSchema(schema *segment.Schema, s *spec.Supervisor, transformed []string) {
 	id := segment.FirstUserColumnID
 	for _, list := range [][]segment.Column{schema.Columns, schema.States} {
 		if n := len(list); n > 0 {
@@ -209,7 +210,7 @@ func fillSchema(schema *segment.Schema, s *spec.Supervisor) {
 			id++
 		}
 		schema.Dimensions = append(schema.Dimensions, d.Name)
-		if s.DataSchema.Dedup != nil && d.Name == s.DataSchema.Dedup.Key && d.Type == spec.DimString {
+		if s.DataSchema.Dedup != nil && d.Name == s.DataSchema.Dedup.Key && d.Type == spec.DimString && !slices.Contains(transformed, d.Name) {
 			schema.KeyColumn = d.Name
 		}
 	}

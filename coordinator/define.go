@@ -18,6 +18,7 @@ type defined struct {
 	// inputs are the columns that metrics alone read, states the columns of folded rows, both without ids; nil where the spec
 	// has no rollup.
 	inputs, states []segment.Column
+	transformed    []string // names of transforms
 	warnings       []string
 }
 
@@ -103,6 +104,7 @@ func (d *defined) transforms(s *spec.Supervisor) spec.Problems {
 	for _, w := range warnings {
 		d.warnings = append(d.warnings, "spec.dataSchema."+w)
 	}
+	d.transformed = t.Names()
 	columns := append(columnsOf(s.DataSchema.Dimensions), d.inputs...)
 	if err := t.CheckTypes(columns); err != nil {
 		return problemsOf(err)
