@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,22 +307,34 @@ func TestAutoTask(t *testing.T) {
 func TestOneProcessHasTheDuties(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTaskWorld(t)
+		var mu sync.Mutex
 		collected := map[string]int{}
+		rounds := func() (a, b int) {
+			mu.Lock()
+			defer mu.Unlock()
+			return collected["a"], collected["b"]
+		}
 		collecting := func(o *Options) {
 			withDuties(o)
-			o.Collect = func(context.Context, int64) (int64, int64, error) { collected[o.Node.ID]++; return 1, 10, nil }
+			id := o.Node.ID
+			o.Collect = func(context.Context, int64) (int64, int64, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				collected[id]++
+				return 1, 10, nil
+			}
 		}
 		_, endA := w.compactor(t, "a", collecting)
 		synctest.Wait()
 		_, endB := w.compactor(t, "b", collecting)
 		time.Sleep(58 * time.Minute)
-		if collected["a"] != 12 || collected["b"] != 0 {
-			t.Errorf("rounds: %v", collected)
+		if a, b := rounds(); a != 12 || b != 0 {
+			t.Errorf("%d and %d rounds", a, b)
 		}
 		endA()
 		time.Sleep(58 * time.Minute)
-		if collected["a"] != 12 || collected["b"] != 12 {
-			t.Errorf("rounds after the first one left: %v", collected)
+		if a, b := rounds(); a != 12 || b != 12 {
+			t.Errorf("%d and %d rounds after the first one left", a, b)
 		}
 		endB()
 	})

@@ -95,10 +95,10 @@ type Coordinator struct {
 	stepsWG sync.WaitGroup
 	// lateWork are tasks and duties of sessions that were lost, until they have ended.
 	lateWork sync.WaitGroup
-	queue   *queue
-	duties  *duties
-	metrics *taskMetrics
-	err     error // of New: Run returns it
+	queue    *queue
+	duties   *duties
+	metrics  *taskMetrics
+	err      error // of New: Run returns it
 
 	mu         sync.Mutex
 	moved      chan struct{} // closed and replaced when something below changes

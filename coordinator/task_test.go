@@ -486,6 +486,8 @@ func queueUnderFaults(t *testing.T, r *rand.Rand) {
 			t.Errorf("%s failed for %q", id, got.Error)
 		}
 	}
+	w.worker.mu.Lock()
+	defer w.worker.mu.Unlock()
 	if w.worker.most > slots || w.worker.twice != "" {
 		t.Errorf("%d tasks ran at a time with %d slots; twice at a time: %q", w.worker.most, slots, w.worker.twice)
 	}
