@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +15,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+
+	"drumlin/internal/testkit"
 )
 
 // TestExpressions evaluates each line of the input over the fields that `record` has given as a JSON object.
@@ -254,5 +259,24 @@ func TestExpressionLimits(t *testing.T) {
 	}
 	if _, err := large.Eval([]Scalar{textScalar(make([]byte, 2<<20))}); err == nil {
 		t.Error("20 MiB of text were made")
+	}
+}
+
+// TestFunctionsAreDocumented holds the table of docs/expressions.md to the functions that there are.
+func TestFunctionsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "docs", "expressions.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := strings.ReplaceAll(string(text), `\|`, "|")
+	for name, f := range exprFunctions {
+		if f.name != name || !strings.Contains(documented, "`"+f.form+"`") {
+			t.Errorf("docs/expressions.md does not list `%s`", f.form)
+		}
+	}
+	for _, m := range regexp.MustCompile("`([a-z_]+)\\(").FindAllStringSubmatch(documented, -1) {
+		if _, ok := exprFunctions[m[1]]; !ok {
+			t.Errorf("docs/expressions.md lists %s, which is no function", m[1])
+		}
 	}
 }

@@ -44,6 +44,12 @@
 //
 // The dedup key is the field's value as a string dimension would hold it; missing, null and empty mean no key.
 //
+// # Transforms
+//
+// A transformSpec (docs/expressions.md) works on the fields: a column that has a transform's name takes its value, the one named
+// __time replaces the row's time, and the filter marks a row as Filtered. The dedup key is the field's in any case. Columns are the
+// spec's dimensions, then what its metrics alone read, where it has rollup.
+//
 // # Timestamps
 //
 // Format auto reads a number, or a string of digits, as milliseconds, and other strings as ISO 8601; iso reads every string
