@@ -103,7 +103,7 @@ func (a autoCompaction) AutoCompactionHistory(ctx context.Context, datasource st
 }
 
 func (a autoCompaction) CompactionStatus(_ context.Context, datasource string) ([]api.CompactionStatus, error) {
-	list, err := a.cluster.CompactionStatuses(datasource)
+	list, err := a.cluster.CompactionStatus(datasource)
 	if err != nil {
 		return nil, taskError(err, "")
 	}
