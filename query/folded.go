@@ -97,6 +97,9 @@ func (r *rules) finalColumns(columns []tableColumn, qualifier string) string {
 // carryPrefix begins the name of a long sum's second column, which holds what 64 bits cannot (docs/format/rollup.md).
 const carryPrefix = "__carry:"
 
+// pastFloats is the least double that rounds to an infinite float.
+const pastFloats = 1<<128 - 1<<103
+
 // finalValue is a metric's value, made of its state. Sketches are shown as they are stored.
 func finalValue(m *rollup.Metric, qualifier string) string {
 	state := qualifier + quoteName(m.Name)
@@ -108,9 +111,9 @@ func finalValue(m *rollup.Metric, qualifier string) string {
 			textLiteral("metric "+m.Name+": the sum "), sum,
 			textLiteral(" does not fit 64 bits: query it over fewer rows, or define it as doubleSum"))
 	case m.Kind == rollup.KindSum && m.Type == segment.TypeFloat:
-		// A cast refuses what lies past the floats' range.
-		return fmt.Sprintf("CASE WHEN %[1]s IS NULL THEN NULL WHEN TRY_CAST(%[1]s AS FLOAT) IS NOT NULL THEN TRY_CAST(%[1]s AS FLOAT)"+
-			" WHEN %[1]s > 0 THEN CAST('inf' AS FLOAT) ELSE CAST('-inf' AS FLOAT) END", state)
+		// A cast refuses what rounds to more than the greatest float.
+		return fmt.Sprintf("CASE WHEN %[1]s >= %[2]s THEN CAST('inf' AS FLOAT) WHEN %[1]s <= -%[2]s THEN CAST('-inf' AS FLOAT)"+
+			" ELSE CAST(%[1]s AS FLOAT) END", state, doubleLiteral(pastFloats))
 	}
 	return state
 }

@@ -12,6 +12,7 @@ type metrics struct {
 	running   prometheus.Gauge
 	dedupRows prometheus.Counter
 	losers    prometheus.Counter
+	folded    prometheus.Counter
 	pruned    prometheus.Counter
 	replans   prometheus.Counter
 	reopened  prometheus.Counter
@@ -35,11 +36,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		running:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "drumlin_query_running", Help: "Queries that run now."}),
 		dedupRows: counter("dedup_rows_total", "Rows that entered the search for copies."),
 		losers:    counter("losers_total", "Copies that queries have removed."),
+		folded:    counter("folded_rows_total", "Rows that queries have rolled up because compaction had not."),
 		pruned:    counter("pruned_segments_total", "Segments left out by time or by bounds of columns."),
 		replans:   counter("replans_total", "Plans made again because an object was gone."),
 		reopened:  counter("database_reopened_total", "Times that the database had to be opened again."),
 	}
-	r.MustRegister(m.queries, m.seconds, m.running, m.dedupRows, m.losers, m.pruned, m.replans, m.reopened)
+	r.MustRegister(m.queries, m.seconds, m.running, m.dedupRows, m.losers, m.folded, m.pruned, m.replans, m.reopened)
 	return m
 }
 
@@ -63,6 +65,7 @@ func (m *metrics) end(start time.Time, a *Answer, err *Error) {
 	if a != nil {
 		m.dedupRows.Add(float64(a.Stats.DedupRows))
 		m.losers.Add(float64(a.Stats.Losers))
+		m.folded.Add(float64(a.Stats.FoldedRows))
 		m.pruned.Add(float64(a.Stats.PrunedSegments))
 	}
 }

@@ -196,14 +196,14 @@ func (p *planner) bucket(b bucketInput, hot hotShare) {
 	p.read(&part.settled, &part.unsettled, unsettled || !part.rules.asStored(), tail)
 }
 
-// rolledUp reads a bucket whose rows are shown rolled up. Where compaction has left nothing to fold, its rows are read as
-// they are; otherwise all of them are merged by key.
+// rolledUp reads a bucket whose rows are shown rolled up. Where compaction has left nothing to fold that the statement
+// asks for, its rows are read as they are; otherwise all of them are merged by key.
 func (p *planner) rolledUp(part *planPart, b bucketInput, settled, tail []segment.Meta, hotRows int64) {
-	rawSettled := anyRaw(b.settled)
-	if !rawSettled && len(b.tail) == 0 && hotRows == 0 {
+	if len(tail) == 0 && hotRows == 0 && len(rawOf(settled)) == 0 {
 		p.read(&part.settled, nil, false, settled)
 		return
 	}
+	rawSettled := len(rawOf(b.settled)) > 0
 	raw := rawOf(allSegments(b))
 	units := map[string]bool{}
 	for _, t := range b.tail {
@@ -333,8 +333,6 @@ func rawOf(segments []segment.Meta) []segment.Meta {
 	}
 	return out
 }
-
-func anyRaw(segments []segment.Meta) bool { return len(rawOf(segments)) > 0 }
 
 // shareUnsettled moves a segment of several buckets, one of which may hold copies, to where its copies are removed.
 func (p *planner) shareUnsettled(part *planPart) {

@@ -23,6 +23,8 @@ import (
 //	01 tail    b unit=u1 n=6..7 n.nulls=1
 //	01 hot     rows=2
 //	02 dropped
+//
+// A line "own" gives the datasource's definition, one with a bucket and "rules" the bucket's; "folded" marks a segment.
 func TestPlan(t *testing.T) {
 	db, err := duckdb.Open(duckdb.Options{MemoryLimitBytes: 256 << 20})
 	if err != nil {
@@ -61,7 +63,13 @@ func planSchema(dedup bool) *segment.Schema {
 func parseBuckets(t *testing.T, d *datadriven.TestData) planInput {
 	s := planSchema(d.HasArg("dedup"))
 	older := &segment.Schema{ID: 1, Columns: s.Columns[:3]}
-	own, err := newOwnRules(&catalog.DatasourceView{Schema: s})
+	var plan []byte
+	for line := range strings.Lines(d.Input) {
+		if text, ok := strings.CutPrefix(line, "own "); ok {
+			plan = []byte(strings.TrimSpace(text))
+		}
+	}
+	own, err := newOwnRules(&catalog.DatasourceView{Datasource: catalog.Datasource{Plan: plan}, Schema: s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +77,9 @@ func parseBuckets(t *testing.T, d *datadriven.TestData) planInput {
 	day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	for line := range strings.Lines(d.Input) {
 		words := strings.Fields(line)
+		if words[0] == "own" {
+			continue
+		}
 		h, err := strconv.Atoi(words[0])
 		if err != nil {
 			t.Fatalf("%s: %v", d.Pos, err)
@@ -89,6 +100,14 @@ func parseBuckets(t *testing.T, d *datadriven.TestData) planInput {
 		switch words[1] {
 		case "dropped":
 			b.dropped = true
+		case "rules":
+			if b.rules, err = own.add([]byte(words[2])); err != nil {
+				t.Fatalf("%s: %v", d.Pos, err)
+			}
+			in.rules = own.list
+		case "sidecar":
+			m, _ := parseMeta(t, bucket, words[2:])
+			b.sidecars = append(b.sidecars, m)
 		case "settled":
 			m, _ := parseMeta(t, bucket, words[2:])
 			b.settled = append(b.settled, m)
@@ -106,8 +125,12 @@ func parseMeta(t *testing.T, b segment.Bucket, words []string) (m segment.Meta, 
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		name, detail, _ := strings.Cut(key, ".")
-		if name == "unit" {
+		switch name {
+		case "unit":
 			unit = value
+			continue
+		case "folded":
+			m.Folded = true
 			continue
 		}
 		var col segment.Column

@@ -178,7 +178,7 @@ func columnRows(v *catalog.View) ([][]any, error) {
 		}
 		for i, c := range own.columns() {
 			nullable := "YES"
-			if c.Name == segment.TimeColumn || c.metric != nil && c.metric.Kind == rollup.KindCount {
+			if c.Name == segment.TimeColumn {
 				nullable = "NO"
 			}
 			add("druid", name, c.Name, i, nullable, informationTypeOf(c))
