@@ -178,11 +178,13 @@ func (f *folding) refold(ctx context.Context, from rowStream, fn func(arrow.Reco
 			}
 		}
 		slot := asm.at(r)
-		asm.add(slot, r.row)
+		if err := asm.add(slot, r.row); err != nil {
+			return err
+		}
 		bytes += fixed + slot.sizes.of(r.row)
 		last.set(r)
 	}
-	if len(asm.refs) == 0 {
+	if asm.rows == 0 {
 		return ctx.Err()
 	}
 	return flush()

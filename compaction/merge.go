@@ -191,15 +191,20 @@ func (m *mergedRows) close() {
 	m.heap, m.sources = nil, nil
 }
 
-// assembler collects rows of many batches and gathers them into one. It keeps the batches that it needs.
+// assembler collects rows of many batches and gathers them into one, piece by piece, so that it keeps few of the batches.
 type assembler struct {
 	x      *execution
 	schema *arrow.Schema // of what it gives: the rows' columns after the first ones that it leaves out
 	skip   int
 	slots  []assemblerSlot
 	inPlay []arrow.RecordBatch
-	refs   []rowRef
+	refs   []rowRef            // of the piece
+	pieces []arrow.RecordBatch // of the rows before it
+	rows   int                 // of all
 }
+
+// pieceRows is how many rows are gathered at a time.
+const pieceRows = 8192
 
 type assemblerSlot struct {
 	rec   arrow.RecordBatch
@@ -227,23 +232,96 @@ func (a *assembler) at(r rowAt) *assemblerSlot {
 	return s
 }
 
-func (a *assembler) add(s *assemblerSlot, row int) {
+func (a *assembler) add(s *assemblerSlot, row int) error {
 	if s.index < 0 {
 		s.rec.Retain()
 		s.index = len(a.inPlay)
 		a.inPlay = append(a.inPlay, s.rec)
 	}
 	a.refs = append(a.refs, rows.Make[rowRef](s.index, row))
+	if a.rows++; len(a.refs) < pieceRows {
+		return nil
+	}
+	return a.endPiece()
 }
 
-// take gathers what was added. Its receiver releases it.
-func (a *assembler) take() (arrow.RecordBatch, error) {
+func (a *assembler) endPiece() error {
 	rec, err := gather(a.x, a.schema, a.skip, a.inPlay, a.refs)
-	a.drop()
-	return rec, err
+	if err != nil {
+		return err
+	}
+	a.pieces = append(a.pieces, rec)
+	a.dropRefs()
+	return nil
 }
 
-func (a *assembler) drop() {
+// take gives what was added. Its receiver releases it.
+func (a *assembler) take() (arrow.RecordBatch, error) {
+	defer a.drop()
+	if len(a.refs) > 0 {
+		if err := a.endPiece(); err != nil {
+			return nil, err
+		}
+	}
+	if len(a.pieces) == 1 {
+		rec := a.pieces[0]
+		a.pieces = nil
+		return rec, nil
+	}
+	return a.join()
+}
+
+// join makes one batch of the pieces, a column at a time, and gives each piece's column back once it is copied.
+func (a *assembler) join() (arrow.RecordBatch, error) {
+	pieces := make([][]arrow.Array, len(a.pieces))
+	for i, rec := range a.pieces {
+		for _, c := range rec.Columns() {
+			c.Retain()
+			pieces[i] = append(pieces[i], c)
+		}
+		rec.Release()
+	}
+	a.pieces = nil
+	columns := make([]arrow.Array, 0, a.schema.NumFields())
+	defer func() {
+		for _, c := range columns {
+			c.Release()
+		}
+	}()
+	var failed error
+	for i, f := range a.schema.Fields() {
+		from := make([]arrow.Array, len(pieces))
+		for p := range pieces {
+			from[p] = pieces[p][i]
+		}
+		if failed == nil {
+			c, err := concatenate(a.x, f, from)
+			if failed = err; err == nil {
+				columns = append(columns, c)
+			}
+		}
+		for _, c := range from {
+			c.Release()
+		}
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return array.NewRecordBatch(a.schema, columns, int64(a.rows)), nil
+}
+
+func concatenate(x *execution, f arrow.Field, from []arrow.Array) (arrow.Array, error) {
+	if len(from) == 0 {
+		return array.MakeArrayOfNull(x.mem, f.Type, 0), nil
+	}
+	c, err := array.Concatenate(from, x.mem)
+	if err != nil {
+		return nil, fmt.Errorf("column %q: %w", f.Name, err)
+	}
+	return c, nil
+}
+
+func (a *assembler) dropRefs() {
 	for _, rec := range a.inPlay {
 		rec.Release()
 	}
@@ -251,6 +329,14 @@ func (a *assembler) drop() {
 		a.slots[i].index = -1
 	}
 	a.inPlay, a.refs = a.inPlay[:0], a.refs[:0]
+}
+
+func (a *assembler) drop() {
+	a.dropRefs()
+	for _, rec := range a.pieces {
+		rec.Release()
+	}
+	a.pieces, a.rows = nil, 0
 }
 
 // gather copies rows of batches into one batch, leaving the first columns out.

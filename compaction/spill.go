@@ -216,7 +216,9 @@ func (s *rowSorter) copyRows(ctx context.Context, from rowStream, out *runWriter
 			break
 		}
 		slot := asm.at(r)
-		asm.add(slot, r.row)
+		if err := asm.add(slot, r.row); err != nil {
+			return err
+		}
 		if bytes += fixed + slot.sizes.of(r.row); bytes >= batchBytes {
 			bytes = 0
 			if err := ctx.Err(); err != nil {
@@ -227,7 +229,7 @@ func (s *rowSorter) copyRows(ctx context.Context, from rowStream, out *runWriter
 			}
 		}
 	}
-	if len(asm.refs) == 0 {
+	if asm.rows == 0 {
 		return ctx.Err()
 	}
 	return write()

@@ -56,7 +56,7 @@ func (c *cutter) push(ctx context.Context, r rowAt) error {
 		if err := c.endSegment(ctx); err != nil {
 			return err
 		}
-	case len(c.asm.refs) == segment.RowGroupRows || c.text+text > rows.MaxRowGroupTextBytes && len(c.asm.refs) > 0:
+	case c.asm.rows == segment.RowGroupRows || c.text+text > rows.MaxRowGroupTextBytes && c.asm.rows > 0:
 		if err := c.flush(ctx); err != nil {
 			return err
 		}
@@ -65,11 +65,10 @@ func (c *cutter) push(ctx context.Context, r rowAt) error {
 	c.rows++
 	c.bytes += bytes
 	c.text += text
-	c.asm.add(slot, r.row)
-	if c.pushed++; c.pushed%checkEvery == 0 {
+	if c.pushed++; c.pushed%checkEvery == 0 && ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return nil
+	return c.asm.add(slot, r.row)
 }
 
 // full says whether a row of so many bytes belongs into the next segment.
@@ -79,8 +78,14 @@ func (c *cutter) full(bytes int64) bool {
 
 // flush hands a row group on.
 func (c *cutter) flush(ctx context.Context) error {
-	if len(c.asm.refs) == 0 {
+	if c.asm.rows == 0 {
 		return nil
+	}
+	if c.x.mem.used.Load() > c.x.e.o.MaxMemoryBytes/2 {
+		// Two row groups may be too many: let the one before be written first.
+		if err := c.x.writers.idle(ctx); err != nil {
+			return err
+		}
 	}
 	rec, err := c.asm.take()
 	c.text = 0

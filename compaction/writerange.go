@@ -167,7 +167,9 @@ func (f *rangeFinder) find(ctx context.Context, from rowStream) (arrow.RecordBat
 		}
 		if tuple == nil || f.order.Compare(tuple, 0, r.rec, r.row) != 0 {
 			end()
-			f.asm.add(f.asm.at(r), r.row)
+			if err := f.asm.add(f.asm.at(r), r.row); err != nil {
+				return nil, err
+			}
 			next, err := f.asm.take()
 			if err != nil {
 				return nil, err
@@ -180,7 +182,9 @@ func (f *rangeFinder) find(ctx context.Context, from rowStream) (arrow.RecordBat
 	}
 	end()
 	for i, b := range bounds {
-		f.asm.add(f.asm.at(rowAt{slot: i, rec: b}), 0)
+		if err := f.asm.add(f.asm.at(rowAt{slot: i, rec: b}), 0); err != nil {
+			return nil, err
+		}
 	}
 	return f.asm.take()
 }

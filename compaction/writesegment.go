@@ -27,6 +27,7 @@ type segmentWriters struct {
 	group    *errgroup.Group
 	commands chan writeCommand
 	places   chan struct{}  // of uploads
+	busy     chan struct{}  // holds something while a row group is handed over or written
 	done     []segment.Meta // the writing goroutine's until wait returns
 }
 
@@ -38,7 +39,7 @@ type writeCommand struct {
 }
 
 func newSegmentWriters(x *execution) *segmentWriters {
-	return &segmentWriters{x: x, commands: make(chan writeCommand), places: make(chan struct{}, x.e.o.Parallel)}
+	return &segmentWriters{x: x, commands: make(chan writeCommand), places: make(chan struct{}, x.e.o.Parallel), busy: make(chan struct{}, 1)}
 }
 
 // start begins writing. The context that it returns ends with the first failure, with fail, and with wait.
@@ -62,15 +63,33 @@ func (w *segmentWriters) fail() { w.cancel() }
 // layout says what the segments hold; it comes before the first row group.
 func (w *segmentWriters) layout(s *arrow.Schema, sortBy []string) { w.schema, w.sortBy = s, sortBy }
 
-// write hands a command over, with the row group's reference.
+// write hands a command over, with the row group's reference, once the one before is done.
 func (w *segmentWriters) write(ctx context.Context, c writeCommand) error {
+	var err error
 	select {
-	case w.commands <- c:
+	case w.busy <- struct{}{}:
+		select {
+		case w.commands <- c:
+			return nil
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if c.rec != nil {
+		c.rec.Release()
+	}
+	return err
+}
+
+// idle waits until what was handed over before has been written.
+func (w *segmentWriters) idle(ctx context.Context) error {
+	select {
+	case w.busy <- struct{}{}:
+		<-w.busy
 		return nil
 	case <-ctx.Done():
-		if c.rec != nil {
-			c.rec.Release()
-		}
 		return ctx.Err()
 	}
 }
@@ -102,6 +121,7 @@ func (w *segmentWriters) writeAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		<-w.busy
 	}
 	return nil
 }
