@@ -1,9 +1,11 @@
 package decode
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/datadriven"
 
@@ -119,4 +121,51 @@ func BenchmarkTransforms(b *testing.B) {
 			b.Fatal("a record was not accepted")
 		}
 	}
+}
+
+// FuzzTransformed decodes any value by a spec with transforms: no panic, one of row and reject, valid texts, the same twice.
+func FuzzTransformed(f *testing.F) {
+	f.Add([]byte(`{"ts": 5, "a": "x", "n": 3, "tags": ["p", "q"]}`))
+	f.Add([]byte(`{"ts": 5, "a": "\u0000\ud83d\ude00", "n": "1e3", "tags": true}`))
+	text := `
+type: kafka
+spec:
+  ioConfig: {topic: t, inputFormat: {type: json}}
+  dataSchema:
+    dataSource: d
+    timestampSpec: {column: ts, format: auto}
+    dimensionsSpec: {dimensions: [a, {name: n, type: long}, {name: f, type: float}, {name: j, type: json}]}
+    granularitySpec: {rollup: false}
+    transformSpec:
+      transforms:
+      - {type: expression, name: a, expression: "concat(substring(a, 1, n), regexp_replace(tags, '[a-z]', '$0$0'), cast(n, 'STRING'))"}
+      - {type: expression, name: n, expression: "round(n * 1.5)"}
+      - {type: expression, name: f, expression: "nvl(n, a) ^ 3"}
+      - {type: expression, name: j, expression: "greatest(a, n, tags)"}
+      - {type: expression, name: __time, expression: "timestamp_shift(timestamp_floor(__time, 'P1M'), 'PT1H', n)"}
+      filter: {type: not, field: {type: in, dimension: a, values: [x, null, "3"]}}
+`
+	s, _, err := spec.Parse([]byte(text))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		d := mustNew(t, s)
+		first := decodedText(d, string(value))
+		if again := decodedText(d, string(value)); again != first {
+			t.Errorf("%q gives %s, then %s", value, first, again)
+		}
+		row, reject := d.Decode(&Record{Value: value})
+		if (row == nil) == (reject == nil) {
+			t.Fatalf("%q gives %v and %v", value, row, reject)
+		}
+		if row == nil {
+			return
+		}
+		for i, v := range row.Values {
+			if !utf8.Valid(v.Bytes) || d.columns[i].Type == spec.DimJSON && v.Kind == Bytes && !json.Valid(v.Bytes) {
+				t.Errorf("%q: column %s holds %q", value, d.columns[i].Name, v.Bytes)
+			}
+		}
+	})
 }
