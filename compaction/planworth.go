@@ -11,7 +11,8 @@ import (
 
 // Limits of the standing policies. A row is written again at most about log(chunk's size) times for each of them.
 const (
-	// worthOneIn: settled segments are written again once the tail is this part of them, in rows or bytes.
+	// worthOneIn: settled segments are written again once the tail is this part of them, in bytes (identities count: they are
+	// written again too) or in records. Rows would mislead: a folded row stands for many.
 	worthOneIn = 10
 	// tinyChunkBytes: up to here the recent policy compacts a whole chunk, where its tail is a tinyTailOneIn-th of it.
 	tinyChunkBytes = 16 << 20
@@ -31,12 +32,12 @@ const (
 
 // size sums segments.
 type size struct {
-	segments    int
-	rows, bytes int64
+	segments            int
+	rows, bytes, events int64
 }
 
 func (s *size) add(m *segment.Meta) {
-	s.segments, s.rows, s.bytes = s.segments+1, s.rows+m.Rows, s.bytes+m.Bytes
+	s.segments, s.rows, s.bytes, s.events = s.segments+1, s.rows+m.Rows, s.bytes+m.Bytes, s.events+m.InputRows()
 }
 
 // sizes are those of a chunk.
@@ -167,17 +168,17 @@ func (r *request) historical(ds *catalog.DatasourceView, c *chunk, t *target, l 
 		return full("%s where %d would do", count(s.settled.segments, "settled segment"), least)
 	case s.settled.segments == 0 && s.sidecars == 0:
 		return r.first(ds, c, t, l, s, least)
-	case s.tail.bytes*worthOneIn >= s.settled.bytes+s.sidecars, s.tail.rows*worthOneIn >= s.settled.rows:
-		return full("%s with %d rows beside %d settled ones", count(s.tail.segments, "tail segment"), s.tail.rows, s.settled.rows)
+	case s.tail.bytes*worthOneIn >= s.settled.bytes+s.sidecars, s.tail.events*worthOneIn >= s.settled.events && s.settled.segments > 0:
+		return full("%s with %d records beside %d settled ones", count(s.tail.segments, "tail segment"), s.tail.events, s.settled.events)
 	}
 	if j, reason := r.tail(ds, c, t, l); j != nil {
 		return j, reason + ": too few rows to write the settled ones again"
 	}
-	const little = "the tail has %d rows beside %d settled ones: written again from %d %% on"
+	const little = "the tail has %d records beside %d settled ones: all is written again from %d %% on"
 	if s.commits >= minAdoptCommits {
-		return r.adopt(ds, c, t), fmt.Sprintf(little+"; %d commits are absorbed", s.tail.rows, s.settled.rows, 100/worthOneIn, s.commits)
+		return r.adopt(ds, c, t), fmt.Sprintf(little+"; %d commits are absorbed", s.tail.events, s.settled.events, 100/worthOneIn, s.commits)
 	}
-	return nil, fmt.Sprintf(little, s.tail.rows, s.settled.rows, 100/worthOneIn)
+	return nil, fmt.Sprintf(little, s.tail.events, s.settled.events, 100/worthOneIn)
 }
 
 // first is the first compaction of a chunk. A raw chunk of one unit has no copies to remove: unless it has too many segments, or
