@@ -32,6 +32,7 @@ type hourModel struct {
 	absorbed  map[placed]bool
 	survivors []placedRow
 	known     map[string]bool // keys in the sidecar
+	dropped   bool
 }
 
 type placed struct {
@@ -118,6 +119,9 @@ func (c *compacted) hour(start int64) *hourModel {
 // live are the rows of an hour below the ends (by partition) that count before the plan: survivors, and later rows.
 func (c *compacted) live(start int64, ends func(p *worldPartition) int64) []placedRow {
 	h := c.hour(start)
+	if h.dropped {
+		return nil
+	}
 	rows := slices.Clone(h.survivors)
 	for _, p := range c.tab.partitions {
 		for _, r := range p.rows {
@@ -179,6 +183,16 @@ func (c *compacted) compact(span segment.Bucket, d *rollup.Definition) {
 		known[at] = h.known
 	}
 	c.install(span, d, plan, kept, known)
+}
+
+// drop hides the buckets of a view for ever.
+func (c *compacted) drop(view *catalog.BucketView) {
+	for _, m := range view.Members {
+		c.hour(m.StartMillis).dropped = true
+	}
+	view.Head, view.Manifest = &catalog.Head{State: catalog.HeadDropped, Absorbed: c.w.revision}, nil
+	view.Settled, view.Tail, view.Rejects = nil, nil, nil
+	c.w.revision++
 }
 
 func (c *compacted) keeps(plan *rollup.BucketPlan, r placedRow) bool {

@@ -99,16 +99,22 @@ func (c *compacted) step(r *rand.Rand) string {
 			c.handoff(r, p, p.committed+r.Int64N(p.next-p.committed+1))
 		}
 	}
-	switch r.IntN(5) {
-	case 0:
+	switch r.IntN(12) {
+	case 0, 1:
 		return "nothing"
-	case 1:
+	case 2, 3:
 		return "merged " + c.mergeTail(r)
 	}
 	at := t0 + r.Int64N(3)*hour
 	span := segment.Bucket{StartMillis: at, EndMillis: at + hour}
 	if b := c.tab.bucketView(span); len(b.Members) > 1 {
 		span = b.Bucket
+	}
+	if view := c.tab.bucketView(span); view.Dropped() {
+		return "nothing"
+	} else if r.IntN(12) == 0 {
+		c.drop(view)
+		return fmt.Sprint("dropped ", span)
 	}
 	d := c.definition(c.tab.bucketView(span).PlanSpec)
 	if wider := (segment.Bucket{StartMillis: span.StartMillis, EndMillis: span.EndMillis + hour}); r.IntN(3) == 0 && c.uniform(wider) {
@@ -129,7 +135,7 @@ func (c *compacted) uniform(span segment.Bucket) bool {
 	plan := c.tab.bucketView(segment.Bucket{StartMillis: span.StartMillis, EndMillis: span.StartMillis + hour}).PlanSpec
 	for at := span.StartMillis; at < span.EndMillis; at += hour {
 		b := c.tab.bucketView(segment.Bucket{StartMillis: at, EndMillis: at + hour})
-		if string(b.PlanSpec) != string(plan) || b.Bucket.StartMillis < span.StartMillis || b.Bucket.EndMillis > span.EndMillis {
+		if b.Dropped() || string(b.PlanSpec) != string(plan) || b.Bucket.StartMillis < span.StartMillis || b.Bucket.EndMillis > span.EndMillis {
 			return false
 		}
 	}
