@@ -29,7 +29,7 @@ func execSortBy(rng *rand.Rand) []string {
 
 // TestFullCompactionOfRawRows holds random jobs against the oracle, and against themselves with next to no memory.
 func TestFullCompactionOfRawRows(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		dedup, sortBy := rng.IntN(4) > 0, execSortBy(rng)
 		log := execLog(rng, 1+rng.IntN(12), 1+rng.IntN(800), true)
@@ -190,7 +190,7 @@ func checkCut(t *testing.T, name string, l *execLake, out *Output, chunkOf func(
 
 // TestRawTreesGiveEqualBytes: whatever was merged with what before, in tails or wholly, the same files come out.
 func TestRawTreesGiveEqualBytes(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		sortBy := execSortBy(rng)
 		schemas := execSchemas(t, true, false, sortBy...)
