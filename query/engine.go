@@ -52,6 +52,7 @@ func New(o Options) (*Engine, error) {
 	}
 	o.DuckDB.AllowedDirs = []string{segments.Dir()}
 	o.DuckDB.KeepFooters = true
+	o.DuckDB.Sketches = newSketches()
 	db, err := duckdb.Open(o.DuckDB)
 	if err != nil {
 		return nil, fmt.Errorf("query: %w", err)

@@ -26,7 +26,7 @@ var (
 	// that reach no file, network, setting, variable, other database, or state of the server, and do not only wait.
 	allowedFunctions = setOf(
 		arithmeticFunctions, textFunctions, timeFunctions, listFunctions, nestedFunctions, jsonFunctions,
-		aggregateFunctions, otherFunctions, druidFunctions)
+		aggregateFunctions, otherFunctions, druidFunctions, sketchFunctions)
 )
 
 const (
@@ -93,6 +93,9 @@ const (
 		uuid_extract_version uuidv4 uuidv7 version`
 	// druidFunctions are the macros that the engine adds under Druid's names.
 	druidFunctions = `time_floor time_parse time_format millis_to_timestamp timestamp_to_millis`
+	// sketchFunctions read and make the sketches of rolled-up rows.
+	sketchFunctions = `approx_count_distinct_ds_hll approx_quantile_ds ds_hll ds_quantiles_sketch hll_sketch_estimate
+		ds_get_quantile`
 )
 
 // deniedFunctions have been looked at and stay closed: they read settings, variables or the state of the server, wait,

@@ -27,6 +27,7 @@ type admitted struct {
 	mentions []mention
 	// qualified are columns written with a schema, such as druid.t.x: byte offsets of the references.
 	qualified []int
+	sketches  []sketchCall
 	hasLimit  bool // the statement as a whole ends in a LIMIT
 }
 
@@ -319,6 +320,7 @@ func (g *gate) expression(n node, class string) *Error {
 		if err := checkFunction(name); err != nil {
 			return err
 		}
+		g.out.noteSketch(n, name)
 		return checkQualifier(n, name)
 	case "COLUMN_REF":
 		if names := n.list("column_names"); len(names) >= 3 {

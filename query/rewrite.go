@@ -14,7 +14,8 @@ type edit struct {
 	text     string
 }
 
-// rewrite puts the internal names in the place of the tables' names. Only the names change, so that the positions in
+// rewrite puts the internal names in the place of the tables' names, and those of our sketch functions in the place of
+// DuckDB's. Only the names change, so that the positions in
 // DuckDB's messages stay near those that the user wrote.
 func rewrite(sql string, a *admitted, internal map[string]string) (string, *Error) {
 	var edits []edit
@@ -35,6 +36,13 @@ func rewrite(sql string, a *admitted, internal map[string]string) (string, *Erro
 			return "", newError(Invalid, "write table.column", "a column written with its schema cannot be found in the query")
 		}
 		edits = append(edits, edit{at, start, ""})
+	}
+	for _, c := range a.sketches {
+		e, err := c.edit(sql)
+		if err != nil {
+			return "", err
+		}
+		edits = append(edits, e)
 	}
 	sort.Slice(edits, func(i, j int) bool { return edits[i].from < edits[j].from })
 	var b strings.Builder

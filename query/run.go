@@ -127,7 +127,7 @@ func (q *run) inSession(ctx context.Context, session *duckdb.Session, b *builder
 	}
 	result, runErr := session.Query(ctx, sql, q.parameters)
 	if runErr != nil {
-		return nil, statementError(ctx, runErr)
+		return nil, statementError(ctx, runErr, admission.sketches)
 	}
 	return &Answer{
 		Columns: columnsOf(result), Cut: b.snap.cut(), Stats: b.stats, hold: b.hold, session: session, result: result, row: -1,
@@ -187,7 +187,7 @@ func parseError(ctx context.Context, sql string, err error) *Error {
 }
 
 // statementError is for a statement that was admitted, and was refused or failed while it ran.
-func statementError(ctx context.Context, err error) *Error {
+func statementError(ctx context.Context, err error, sketches []sketchCall) *Error {
 	var refused *duckdb.SQLError
 	if !errors.As(err, &refused) {
 		return setupError(ctx, err)
@@ -199,6 +199,9 @@ func statementError(ctx context.Context, err error) *Error {
 	e := newError(Invalid, "", "%s", refused.Message)
 	e.Names, e.Err = refused.Candidates, err
 	e.Hint = didYouMean(refused.Candidates)
+	if refused.Kind == duckdb.KindSketch {
+		return sketchError(e, sketches)
+	}
 	return e
 }
 
