@@ -37,7 +37,8 @@ type execRow struct {
 	event, user *string
 	n           *int64
 	x           *float64
-	old         bool // written under the first schema, which has no user and no x
+	old         bool    // written under the first schema, which has no user and no x
+	gone        *string // of old rows only: no spec fills it any more
 }
 
 // execLake is the objects of one group of buckets, with the work that has been done on them.
@@ -63,6 +64,7 @@ func execColumns() []segment.Column {
 		{ID: 101, Name: "n", Type: segment.TypeLong},
 		{ID: 102, Name: "user", Type: segment.TypeString},
 		{ID: 103, Name: "x", Type: segment.TypeDouble},
+		{ID: 104, Name: "gone", Type: segment.TypeString},
 	}
 }
 
@@ -76,7 +78,7 @@ const execMetrics = `[{"type":"count","name":"count"},{"type":"longSum","name":"
 func execSchemas(t testing.TB, dedup, folds bool, sortBy ...string) map[int32]*segment.Schema {
 	t.Helper()
 	all := execColumns()
-	first := &segment.Schema{ID: 1, Columns: all[:2], Dimensions: []string{"event", "n"}, SortBy: []string{segment.TimeColumn}, Dedup: dedup}
+	first := &segment.Schema{ID: 1, Columns: []segment.Column{all[0], all[1], all[4]}, Dimensions: []string{"event", "gone", "n"}, SortBy: []string{segment.TimeColumn}, Dedup: dedup}
 	second := &segment.Schema{ID: 2, Columns: all, Dimensions: []string{"event", "n", "user", "x"}, SortBy: sortBy, Dedup: dedup}
 	if folds {
 		first.Dimensions, first.Inputs = []string{"event"}, []string{"n"}
@@ -246,6 +248,8 @@ func (r *execRow) text(name string) *string {
 		return nil
 	case "event":
 		return r.event
+	case "gone":
+		return r.gone
 	}
 	return r.user
 }
@@ -418,7 +422,7 @@ func execLog(rng *rand.Rand, handoffs, maxRows int, differ bool) [][]execRow {
 			r.Position, r.old = at, old
 			r.Offset = next[at]
 			if old {
-				r.user, r.x = nil, nil
+				r.user, r.x, r.gone = nil, nil, &r.Topic
 			}
 			rows[i] = r
 			made = append(made, r)

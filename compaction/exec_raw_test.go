@@ -120,7 +120,7 @@ func checkRaw(t *testing.T, name string, l *execLake, out *Output, log [][]execR
 		s.Filtered != int64(len(winners)-len(kept)) || l.schema.Dedup && s.Keyless != keyless {
 		t.Errorf("%s: stats %+v of %d rows, %d winners, %d kept, %d keyless", name, s, execCount(log), len(winners), len(kept), keyless)
 	}
-	layout := segment.FileArrowSchema(l.schema)
+	layout := segment.KeptArrowSchema(l.schema, l.schema.AllColumns())
 	if l.plan != nil && l.plan.Dimensions != nil {
 		x := execution{job: &Job{Schema: l.schema, Mode: ModeFull}}
 		var err error
@@ -257,7 +257,7 @@ func TestTailIsMergedByItself(t *testing.T) {
 		out := l.run(ModeTail, l.tail[1:])
 		winners := execWinners(chosen)
 		slices.SortFunc(winners, execOrder(sortBy))
-		got, want := slices.Concat(l.rows(execMetas(out.Adopted))...), execShow(t, segment.FileArrowSchema(l.schema), winners)
+		got, want := slices.Concat(l.rows(execMetas(out.Adopted))...), execShow(t, segment.KeptArrowSchema(l.schema, l.schema.AllColumns()), winners)
 		if !slices.Equal(got, want) {
 			t.Errorf("seed %d: %d rows differ from the oracle's %d", seed, len(got), len(want))
 		}

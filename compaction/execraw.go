@@ -20,20 +20,19 @@ type rawLayout struct {
 	plan   bool     // the plan is applied: not in the tail, whose rows have not been compared with the bucket's
 }
 
-// newRawLayout: a full compaction leaves the columns out that the plan does not keep; the tail keeps what it has.
+// newRawLayout: a full compaction leaves the columns out that the plan does not keep; the tail keeps what it has. Columns that
+// no spec fills any more are kept as long as the plan keeps them: older rows have values there.
 func (x *execution) newRawLayout() *rawLayout {
-	all := segment.FileArrowSchema(x.job.Schema)
 	out := &rawLayout{plan: x.job.Mode == ModeFull, sortBy: x.job.Schema.SortBy}
-	var kept []arrow.Field
-	for _, f := range all.Fields() {
-		id, _ := segment.FieldID(f)
-		dropped := out.plan && id >= segment.FirstUserColumnID &&
-			!slices.ContainsFunc(x.plan.Dimensions(), func(c segment.Column) bool { return c.ID == id })
-		if !dropped {
-			kept, out.ids = append(kept, f), append(out.ids, id)
-		}
+	columns := x.job.Schema.AllColumns()
+	if out.plan {
+		columns = slices.DeleteFunc(columns, func(c segment.Column) bool { return !slices.Contains(x.plan.Dimensions(), c) })
 	}
-	out.schema = arrow.NewSchema(kept, nil)
+	out.schema = segment.KeptArrowSchema(x.job.Schema, columns)
+	for _, f := range out.schema.Fields() {
+		id, _ := segment.FieldID(f)
+		out.ids = append(out.ids, id)
+	}
 	if out.plan {
 		out.sortBy = x.plan.SortBy()
 	}
