@@ -31,6 +31,10 @@ type Options struct {
 	// KeepFooters keeps what Parquet files say of themselves, within the memory limit and as long as a file's time of change
 	// stays the same, so that a query need not read it of hundreds of files again.
 	KeepFooters bool
+	// Sketches are what the sketch functions work with; nil: there are no such functions. MaxSketchBytes bounds what the
+	// sketches of all sessions hold, which lies outside the memory limit; 0: half of MemoryLimitBytes, or 1 GiB.
+	Sketches       *Sketches
+	MaxSketchBytes int64
 }
 
 // DB is one in-memory DuckDB. It is safe for concurrent use.
@@ -39,6 +43,7 @@ type DB struct {
 	registry *registry
 	handle   cgo.Handle // of registry, known to the table function
 	closing  chan struct{}
+	sketches *sketchBook // nil: none
 
 	maxResultBytes int64 // 0: no limit
 	resultBytes    atomic.Int64
@@ -62,6 +67,9 @@ func Open(o Options) (*DB, error) {
 		return nil, fmt.Errorf("open duckdb: %w", err)
 	}
 	db.handle = cgo.NewHandle(db.registry)
+	if o.Sketches != nil {
+		db.sketches = newSketchBook(o.Sketches, o.sketchLimit())
+	}
 	if err := db.prepare(settings); err != nil {
 		return nil, fmt.Errorf("open duckdb: %w", errors.Join(err, db.Close()))
 	}
@@ -102,6 +110,11 @@ func (db *DB) prepare(settings []string) error {
 	if C.dr_register_scan(s.conn.Ptr, C.uintptr_t(db.handle)) != 0 ||
 		C.dr_register_joda(s.conn.Ptr) != 0 || C.dr_register_time_floor(s.conn.Ptr) != 0 {
 		return errors.Join(errors.New("register functions"), s.Close())
+	}
+	if db.sketches != nil {
+		if err := db.sketches.register(s.conn); err != nil {
+			return errors.Join(err, s.Close())
+		}
 	}
 	for _, sql := range slices.Concat(macros(), generators(), settings) {
 		if err := s.Exec(context.Background(), sql); err != nil {
@@ -184,6 +197,9 @@ func (db *DB) Close() error {
 	bindings.Close(&db.db)
 	if db.handle != 0 {
 		db.handle.Delete()
+	}
+	if db.sketches != nil {
+		return errors.Join(db.registry.empty(), db.sketches.close())
 	}
 	return db.registry.empty()
 }

@@ -18,6 +18,7 @@ enum {
 	DUCKDB_T_FLOAT = 10,
 	DUCKDB_T_DOUBLE = 11,
 	DUCKDB_T_TIMESTAMP = 12,
+	DUCKDB_T_HUGEINT = 16,
 	DUCKDB_T_VARCHAR = 17,
 	DUCKDB_T_BLOB = 18,
 };
@@ -78,6 +79,31 @@ void duckdb_scalar_function_set_function(duckdb_handle function,
                                          void (*call)(duckdb_handle info, duckdb_handle input, duckdb_handle output));
 void duckdb_scalar_function_set_error(duckdb_handle info, const char *error);
 duckdb_status duckdb_register_scalar_function(duckdb_handle connection, duckdb_handle function);
+
+void duckdb_scalar_function_set_special_handling(duckdb_handle function);
+void duckdb_scalar_function_set_extra_info(duckdb_handle function, void *extra, duckdb_destroy_fn destroy);
+void *duckdb_scalar_function_get_extra_info(duckdb_handle info);
+
+duckdb_handle duckdb_create_aggregate_function(void);
+void duckdb_destroy_aggregate_function(duckdb_handle *function);
+void duckdb_aggregate_function_set_name(duckdb_handle function, const char *name);
+void duckdb_aggregate_function_add_parameter(duckdb_handle function, duckdb_handle type);
+void duckdb_aggregate_function_set_return_type(duckdb_handle function, duckdb_handle type);
+void duckdb_aggregate_function_set_functions(duckdb_handle function, idx_t (*state_size)(duckdb_handle info),
+                                             void (*init)(duckdb_handle info, void *state),
+                                             void (*update)(duckdb_handle info, duckdb_handle input, void **states),
+                                             void (*combine)(duckdb_handle info, void **sources, void **targets, idx_t count),
+                                             void (*finalize)(duckdb_handle info, void **states, duckdb_handle result,
+                                                              idx_t count, idx_t offset));
+void duckdb_aggregate_function_set_destructor(duckdb_handle function, void (*destroy)(void **states, idx_t count));
+void duckdb_aggregate_function_set_special_handling(duckdb_handle function);
+void duckdb_aggregate_function_set_extra_info(duckdb_handle function, void *extra, duckdb_destroy_fn destroy);
+void *duckdb_aggregate_function_get_extra_info(duckdb_handle info);
+void duckdb_aggregate_function_set_error(duckdb_handle info, const char *error);
+duckdb_handle duckdb_create_aggregate_function_set(const char *name);
+void duckdb_destroy_aggregate_function_set(duckdb_handle *set);
+duckdb_status duckdb_add_aggregate_function_to_set(duckdb_handle set, duckdb_handle function);
+duckdb_status duckdb_register_aggregate_function_set(duckdb_handle connection, duckdb_handle set);
 
 /* A string as it stands in a vector: up to 12 bytes in place, else the first four and a pointer to all of them. */
 typedef union {

@@ -37,6 +37,7 @@ const (
 	KindInternal    ErrorKind = "internal"
 	KindParameters  ErrorKind = "parameters"
 	KindUnsupported ErrorKind = "unsupported type"
+	KindSketch      ErrorKind = "sketch" // a value is no sketch of the kind that is read
 )
 
 // SQLError is a statement that DuckDB refused, or that failed while it ran.
@@ -67,7 +68,13 @@ func newError(kind bindings.ErrorType, text string) error {
 	case kind == bindings.ErrorTypeOutOfMemory || name == "Out of Memory":
 		return fmt.Errorf("%w: %s", ErrOutOfMemory, firstLine(message))
 	}
+	if strings.HasPrefix(message, sketchMemoryError) {
+		return fmt.Errorf("%w: %s", ErrOutOfMemory, message)
+	}
 	e := &SQLError{Kind: kindOf(kind, name), Position: -1}
+	if rest, ok := strings.CutPrefix(message, sketchErrorPrefix); ok {
+		e.Kind, message = KindSketch, rest
+	}
 	e.Message, e.Excerpt = splitExcerpt(message)
 	e.Message, e.Candidates = splitCandidates(e.Message)
 	return e

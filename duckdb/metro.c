@@ -8,7 +8,7 @@ static const uint64_t k0 = 0xD6D018F5, k1 = 0xA2AA033B, k2 = 0x62992FC1, k3 = 0x
 
 static uint64_t rotate(uint64_t v, int right) { return v >> right | v << (64 - right); }
 
-/* Little-endian machines only, as everything that Arrow's buffers go through here. */
+/* Little-endian, as the machines are whose memory Arrow shares. */
 static uint64_t read(const char *p, size_t n) {
 	uint64_t v = 0;
 	memcpy(&v, p, n);

@@ -320,7 +320,9 @@ func (g *gate) expression(n node, class string) *Error {
 		if err := checkFunction(name); err != nil {
 			return err
 		}
-		g.out.noteSketch(n, name)
+		if err := g.out.noteSketch(n, class, name); err != nil {
+			return err
+		}
 		return checkQualifier(n, name)
 	case "COLUMN_REF":
 		if names := n.list("column_names"); len(names) >= 3 {

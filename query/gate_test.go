@@ -50,7 +50,7 @@ func TestGate(t *testing.T) {
 
 // TestEveryFunctionIsDecided keeps functions that a newer DuckDB brings closed until somebody has looked at them.
 func TestEveryFunctionIsDecided(t *testing.T) {
-	db, err := duckdb.Open(duckdb.Options{MemoryLimitBytes: 256 << 20})
+	db, err := duckdb.Open(duckdb.Options{MemoryLimitBytes: 256 << 20, Sketches: newSketches()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"drumlin/duckdb"
@@ -127,10 +128,18 @@ type sketchCall struct {
 	argument string // the first argument where it is a column, as it was written
 }
 
-// noteSketch remembers a call of a sketch function.
-func (a *admitted) noteSketch(n node, name string) {
-	if _, ok := sketchNames[name]; !ok {
-		return
+// noteSketch remembers a call of a sketch function. DuckDB gives an aggregate of ours one state for all rows, and no word
+// that it does, where rows come in order or in a window: such calls would read past it.
+func (a *admitted) noteSketch(n node, class, name string) *Error {
+	_, ours := sketchNames[name]
+	switch {
+	case !ours:
+		return nil
+	case class == "WINDOW":
+		return newError(Invalid, "compute it with GROUP BY in a subquery", "%s cannot be used with OVER", strings.ToUpper(name))
+	case len(n.child("order_bys").list("orders")) > 0:
+		return newError(Invalid, "leave ORDER BY out: the order of rows means nothing to it", "%s cannot be used with ORDER BY inside",
+			strings.ToUpper(name))
 	}
 	call := sketchCall{name: name, location: n.location()}
 	if arguments := n.list("children"); len(arguments) > 0 {
@@ -141,6 +150,7 @@ func (a *admitted) noteSketch(n node, name string) {
 		call.argument = strings.Join(parts, ".")
 	}
 	a.sketches = append(a.sketches, call)
+	return nil
 }
 
 // edit puts DuckDB's name in the place of the function's.
@@ -155,24 +165,27 @@ func (c sketchCall) edit(sql string) (edit, *Error) {
 	return edit{}, newError(Invalid, "write its name alone, followed by its arguments", "the function %s cannot be found in the query", c.name)
 }
 
-// sketchError names the columns that may be meant by an error about a sketch; DuckDB knows values only.
+// sketchError names the calls that may be meant by an error about a sketch: DuckDB knows values only.
 func sketchError(e *Error, calls []sketchCall) *Error {
+	_, text, found := strings.Cut(e.Message, "not a sketch of ")
+	if found {
+		e.Message = "a value is not a sketch of " + text
+		e.Hint = "give it a column of HLLSketchBuild, hyperUnique or cardinality, or one without sketches"
+	}
+	distinct := strings.Contains(e.Message, "distinct values")
+	if found && !distinct {
+		e.Hint = "give it a column of quantilesDoublesSketch, or one of numbers"
+	}
 	var named []string
-	seen := map[string]bool{}
 	for _, c := range calls {
-		text := strings.ToUpper(c.name)
+		name := strings.ToUpper(c.name)
 		if c.argument != "" {
-			text += "(" + c.argument + ")"
+			name += "(" + c.argument + ")"
 		}
-		if !seen[text] {
-			seen[text] = true
-			named = append(named, text)
+		if ofDistinct := !strings.Contains(c.name, "quantile"); ofDistinct == distinct && !slices.Contains(named, name) {
+			named = append(named, name)
 		}
 	}
 	e.Message = strings.Join(named, ", ") + ": " + e.Message
-	if strings.Contains(e.Message, "a quantile must be") {
-		return e
-	}
-	e.Hint = "distinct counts read columns of HLLSketchBuild, hyperUnique and cardinality, quantiles those of quantilesDoublesSketch; both read plain columns"
 	return e
 }
