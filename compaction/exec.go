@@ -43,9 +43,9 @@ const (
 
 // Executor carries out jobs. It is safe for concurrent use; each job has a budget of its own.
 type Executor struct {
-	o ExecutorOptions
-	// maxSidecarRows cuts sidecars.
-	maxSidecarRows int64
+	o              ExecutorOptions
+	maxSidecarRows int64 // cuts sidecars
+	minDirectRows  int64 // of sorted inputs that are merged as they are
 }
 
 // NewExecutor checks the options and makes TempDir where it is missing.
@@ -71,7 +71,7 @@ func NewExecutor(o ExecutorOptions) (*Executor, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Executor{o: o, maxSidecarRows: defaultMaxSidecarRows}, nil
+	return &Executor{o: o, maxSidecarRows: defaultMaxSidecarRows, minDirectRows: defaultMinDirectRows}, nil
 }
 
 // Run carries out one job and uploads what it makes; nothing of it is live until the catalog has swapped it in. The modes are

@@ -56,6 +56,7 @@ type execLake struct {
 	sidecars []catalog.Sidecar
 	offsets  map[string]int64
 	names    int
+	claim    []string // order that handoffs' files say they have; nil: by offset, which they have
 }
 
 func execColumns() []segment.Column {
@@ -146,7 +147,11 @@ func (l *execLake) handoff(rows []execRow) catalog.TailSegment {
 	rec := execRecord(segment.FileArrowSchema(s), rows)
 	defer rec.Release()
 	var file bytes.Buffer
-	w, err := segment.NewWriter(&file, segment.WriterOptions{Schema: rec.Schema(), SortBy: []string{segment.OffsetColumn}})
+	sortBy := []string{segment.OffsetColumn}
+	if l.claim != nil {
+		sortBy = l.claim
+	}
+	w, err := segment.NewWriter(&file, segment.WriterOptions{Schema: rec.Schema(), SortBy: sortBy})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -201,6 +202,9 @@ func TestRawTreesGiveEqualBytes(t *testing.T) {
 		var want, wantIDs []string
 		for tree := range 4 {
 			l := newExecLake(t, schemas, plan, []int64{0, 12 << 10}[rng.IntN(2)])
+			if rng.IntN(2) == 0 {
+				l.exec.minDirectRows = 20 // what is sorted is not sorted again
+			}
 			l.job = limits
 			growTree(rng, l, log)
 			got, gotIDs := l.sums(l.settled), []string{fmt.Sprint(l.ids())}
@@ -270,5 +274,46 @@ func TestTailIsMergedByItself(t *testing.T) {
 			len(settled) != len(l.settled) || len(sidecars) != len(l.sidecars) {
 			t.Errorf("seed %d: %+v", seed, out)
 		}
+	}
+}
+
+// TestSortedInputsAreMergedAsTheyAre: nothing of them is spilled, and the same rows come out. Not every file is believed.
+func TestSortedInputsAreMergedAsTheyAre(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 12))
+	filter, err := rollup.ParseFilter([]byte(`{"type":"not","field":{"type":"selector","dimension":"event","value":"view"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, plan := range []*rollup.Definition{nil, {Dimensions: []string{"event", "user"}, Filter: filter}} {
+		schemas := execSchemas(t, true, false, "event", segment.TimeColumn)
+		log := execLog(rng, 8, 400, true)
+		var sums, ids [2]string
+		for i, minDirectRows := range []int64{1 << 40, 50} {
+			l := newExecLake(t, schemas, plan, 32<<10)
+			l.job.Chunk = execGranularity(t, "hour")
+			l.exec.minDirectRows = minDirectRows
+			for _, rows := range log[:6] {
+				l.handoff(rows)
+			}
+			l.run(ModeFull, l.tail)
+			for _, rows := range log[6:] {
+				l.handoff(rows)
+			}
+			out := l.run(ModeFull, l.tail)
+			sums[i], ids[i] = fmt.Sprint(l.sums(l.settled)), fmt.Sprint(l.ids())
+			if direct := out.Stats.SpilledBytes; i == 1 && direct > execCount(log[6:])*400 {
+				t.Errorf("%d bytes are spilled", direct)
+			}
+		}
+		if sums[0] != sums[1] || ids[0] != ids[1] {
+			t.Errorf("merging sorted inputs as they are changes what is written")
+		}
+	}
+	l := newExecLake(t, execSchemas(t, true, false, segment.TimeColumn), nil, 0)
+	l.exec.minDirectRows = 1
+	l.claim = []string{segment.TimeColumn}
+	l.handoff(execLog(rand.New(rand.NewPCG(3, 12)), 1, 400, true)[0])
+	if _, err := l.try(t.Context(), l.exec, ModeFull, l.tail); !errors.Is(err, segment.ErrCorrupt) {
+		t.Errorf("a file that only says that it is sorted: %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func (x *execution) merge(ctx context.Context) error {
 		err := checkNames(l.schema, x.job.PartitionDimensions)
 		if err == nil {
 			cut.ranges, err = x.findRanges(ctx, l.schema, cut, func(ctx context.Context, fn func(heldBatch, []bool) error) error {
-				return x.eachRaw(ctx, l, nil, fn)
+				return x.eachRaw(ctx, x.inputs, l, nil, fn)
 			})
 		}
 		if err != nil {
@@ -71,7 +71,18 @@ func (x *execution) merge(ctx context.Context) error {
 		return err
 	}
 	defer sorter.close()
-	err = x.eachRaw(ctx, l, x.noteFiltered, func(b heldBatch, keep []bool) error {
+	direct, others, err := x.directInputs(l, cut)
+	if err != nil {
+		return err
+	}
+	for _, in := range direct {
+		source, err := x.newDirectSource(ctx, in, l, cut, sorter.order)
+		if err != nil {
+			return err
+		}
+		sorter.sources = append(sorter.sources, source)
+	}
+	err = x.eachRaw(ctx, others, l, x.noteFiltered, func(b heldBatch, keep []bool) error {
 		b, err := cut.withPart(x, b)
 		if err != nil {
 			return err
@@ -102,16 +113,13 @@ func (x *execution) writeSorted(ctx context.Context, sorter *rowSorter, s *arrow
 	return out.drain(ctx, stream)
 }
 
-// eachRaw gives the rows of all inputs in the layout, and which of them stay. filtered, where it is given, is told of each
-// batch's rows that the filter removes.
-func (x *execution) eachRaw(ctx context.Context, l *rawLayout, filtered func(context.Context, inputBatch, []bool) error,
-	fn func(b heldBatch, keep []bool) error,
-) error {
-	return x.eachBatch(ctx, x.inputs, nil, func(b inputBatch) error {
-		keep, removed, err := x.judge(l, b)
-		if err == nil && filtered != nil && removed != nil {
-			err = filtered(ctx, b, removed)
-		}
+// noteRemoved is told of each batch's rows that the filter removes.
+type noteRemoved func(ctx context.Context, b inputBatch, removed []bool) error
+
+// eachRaw gives the rows of inputs in the layout, and which of them stay. note may be nil.
+func (x *execution) eachRaw(ctx context.Context, inputs []*input, l *rawLayout, note noteRemoved, fn func(b heldBatch, keep []bool) error) error {
+	return x.eachBatch(ctx, inputs, nil, func(b inputBatch) error {
+		keep, err := x.judged(ctx, l, b, note)
 		if err != nil {
 			x.release(b.heldBatch)
 			return err
@@ -122,6 +130,15 @@ func (x *execution) eachRaw(ctx context.Context, l *rawLayout, filtered func(con
 		}
 		return fn(out, keep)
 	})
+}
+
+// judged says which rows of a batch stay (nil: all), and tells of those that the filter removes.
+func (x *execution) judged(ctx context.Context, l *rawLayout, b inputBatch, note noteRemoved) (keep []bool, err error) {
+	keep, removed, err := x.judge(l, b)
+	if err == nil && note != nil && removed != nil {
+		err = note(ctx, b, removed)
+	}
+	return keep, err
 }
 
 // judge says which rows of a batch stay (nil: all), and which the filter removes (nil: none).

@@ -28,6 +28,7 @@ type rowSorter struct {
 	bytes   int64
 	held    int64 // of refs and scratch, accounted
 	runs    []*rowRun
+	sources []batchSource // further rows, sorted already; they are merged with the runs
 }
 
 func newRowSorter(x *execution, s *arrow.Schema, by []string, limit int64) (*rowSorter, error) {
@@ -237,7 +238,7 @@ func (s *rowSorter) copyRows(ctx context.Context, from rowStream, out *runWriter
 
 // sorted gives all rows in order; the sorter is empty afterwards.
 func (s *rowSorter) sorted(ctx context.Context) (rowStream, error) {
-	if len(s.runs) == 0 {
+	if len(s.runs)+len(s.sources) == 0 {
 		return s.inMemory(ctx)
 	}
 	if len(s.refs) > 0 {
@@ -245,14 +246,20 @@ func (s *rowSorter) sorted(ctx context.Context) (rowStream, error) {
 			return nil, err
 		}
 	}
-	for level := 0; len(s.runs) > rowFanIn; level++ {
+	for level := 0; len(s.runs)+len(s.sources) > rowFanIn; level++ {
 		if err := s.compactLevel(ctx, level); err != nil {
 			return nil, err
 		}
 	}
 	runs := s.runs
 	s.runs = nil
-	return s.merge(runs)
+	out, err := s.merge(runs)
+	if err != nil {
+		return nil, err
+	}
+	out.sources = append(out.sources, s.sources...)
+	s.sources = nil
+	return out, nil
 }
 
 func (s *rowSorter) close() {
@@ -262,6 +269,9 @@ func (s *rowSorter) close() {
 	for _, r := range s.runs {
 		r.close()
 	}
+	for _, source := range s.sources {
+		source.close()
+	}
 	s.x.mem.letGo(s.held)
-	s.batches, s.refs, s.runs, s.held = nil, nil, nil, 0
+	s.batches, s.refs, s.runs, s.sources, s.held = nil, nil, nil, nil, 0
 }
