@@ -131,7 +131,7 @@ spec:
     dimensionsSpec:
       dimensions: [a, A, {type: strng, name: b}]
     granularitySpec: {segmentGranularity: fortnight, rollup: true}
-    metricsSpec: [{type: count, name: n}]
+    metricsSpec: [{type: count, name: a}]
   ioConfig:
     topc: bad
     inputFormat: {type: json}
@@ -142,7 +142,7 @@ spec:
 	}
 	for _, want := range []string{
 		"timestampSpec.colunm", "did you mean", "column", "dimensions", "strng", "string", "segmentGranularity", "fortnight",
-		"rollup", "metricsSpec", "topc", "topic",
+		"metricsSpec[0]", "topc", "topic",
 	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("the refusal does not say %q:\n%s", want, body)
