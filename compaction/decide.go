@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"drumlin/catalog"
 	"drumlin/segment"
@@ -178,4 +177,4 @@ func backoffMillis(failures int) int64 {
 	return min(int64(firstBackoffMillis)<<min(failures-1, doublings), maxBackoffMillis)
 }
 
-func showMillis(millis int64) string { return (time.Duration(millis) * time.Millisecond).String() }
+func showMillis(millis int64) string { return spec.Period{Millis: millis}.String() }

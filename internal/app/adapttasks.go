@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"drumlin/api"
 	"drumlin/catalog"
@@ -155,7 +156,7 @@ func taskError(err error, refusal string) error {
 		return refused
 	case errors.As(err, &plan):
 		for _, p := range plan.Problems {
-			refused.Problems = append(refused.Problems, api.Problem{Path: pathOf(p.Path), Message: p.Message})
+			refused.Problems = append(refused.Problems, planProblem(p))
 		}
 		return refused
 	case errors.Is(err, coordinator.ErrNoTask), errors.Is(err, coordinator.ErrNoReport), errors.Is(err, coordinator.ErrNoLog),
@@ -167,6 +168,17 @@ func taskError(err error, refusal string) error {
 		return &api.Error{Category: api.Conflict, Code: "conflict", Message: err.Error(), Hint: "Another change came first: look, and try again."}
 	}
 	return err
+}
+
+// planProblem puts a problem of a plan: one without a path begins with the part of the plan that it is about.
+func planProblem(p spec.Problem) api.Problem {
+	if p.Path != "" {
+		return api.Problem{Path: p.Path, Message: p.Message}
+	}
+	if part, message, ok := strings.Cut(p.Message, ": "); ok && !strings.Contains(part, " ") {
+		return api.Problem{Path: part, Message: message}
+	}
+	return api.Problem{Path: "the task", Message: p.Message}
 }
 
 func pathOf(path string) string {

@@ -50,17 +50,18 @@ removed, and rows of a rollup datasource are rolled up. No answer changes, but f
 }
 
 func compact(ctx context.Context, env *Env, c *client.Client, datasource string, f compactFlags, withPriority bool) error {
+	input := map[string]any{"type": "compact"}
 	if f.interval == "" {
 		all, err := committedInterval(ctx, c, datasource)
 		if err != nil {
 			return err
 		}
 		f.interval = all
+		// The first and the last segment may be shorter than the chunk that is asked for, or than their own; all means all.
+		input["allowNonAlignedInterval"] = true
 	}
-	task := map[string]any{
-		"type": "compact", "dataSource": datasource,
-		"ioConfig": map[string]any{"type": "compact", "inputSpec": map[string]string{"type": "interval", "interval": f.interval}},
-	}
+	input["inputSpec"] = map[string]string{"type": "interval", "interval": f.interval}
+	task := map[string]any{"type": "compact", "dataSource": datasource, "ioConfig": input}
 	granularity := map[string]string{}
 	if f.granularity != "" {
 		granularity["segmentGranularity"] = f.granularity

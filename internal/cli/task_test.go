@@ -324,7 +324,7 @@ func TestCompact(t *testing.T) {
 	run(t, url, "", 0, "compact", "events", "--interval", "2020/2021", "--granularity", "day", "--query-granularity", "hour",
 		"--max-rows", "1000", "--policy", "historical", "--priority", "0").want(t, 0, "t1\n")
 	want := []string{
-		`{"dataSource":"events","ioConfig":{"inputSpec":{"interval":"2020-01-01T00:00:00.000Z/2020-01-03T00:00:00.000Z","type":"interval"},` +
+		`{"dataSource":"events","ioConfig":{"allowNonAlignedInterval":true,"inputSpec":{"interval":"2020-01-01T00:00:00.000Z/2020-01-03T00:00:00.000Z","type":"interval"},` +
 			`"type":"compact"},"type":"compact"}`,
 		`{"context":{"policy":"historical","priority":0},"dataSource":"events","granularitySpec":{"queryGranularity":"hour",` +
 			`"segmentGranularity":"day"},"ioConfig":{"inputSpec":{"interval":"2020/2021","type":"interval"},"type":"compact"},` +
