@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	shortSeeds = 30
 	longSeeds  = 1000
-	stepsEach  = 14
+	stepsEach  = 20
 )
 
 // TestCompactionDoesNotShow runs one random schedule for each seed. DRUMLIN_TEST_SEED chooses one.
@@ -34,16 +35,22 @@ func TestCompactionDoesNotShow(t *testing.T) {
 		seeds = 1
 	}
 	var all activity
-	for i := range seeds {
-		seed := only
-		if only == 0 {
-			seed = uint64(i + 1)
+	var mu sync.Mutex
+	t.Run("seeds", func(t *testing.T) {
+		for i := range seeds {
+			seed := only
+			if only == 0 {
+				seed = uint64(i + 1)
+			}
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				one := runSeed(t, seed)
+				mu.Lock()
+				defer mu.Unlock()
+				all.add(one)
+			})
 		}
-		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { all.add(runSeed(t, seed)) })
-		if t.Failed() {
-			return
-		}
-	}
+	})
 	t.Logf("%d seeds: %+v", seeds, all)
 	if seeds >= shortSeeds {
 		all.check(t)
@@ -52,9 +59,13 @@ func TestCompactionDoesNotShow(t *testing.T) {
 
 func runSeed(t *testing.T, seed uint64) activity {
 	r := rand.New(rand.NewPCG(seed, 1))
+	choose := chooser(r)
 	w, err := newWorld(t, r)
 	for i := 0; err == nil && i < stepsEach; i++ {
-		s := chooseStep(r)
+		s := choose()
+		if i < 2 || r.IntN(3) == 0 {
+			s = step{name: "handoff", run: (*world).handoffStep}
+		}
 		var what string
 		what, err = s.run(w, r)
 		w.steps = append(w.steps, s.name+": "+what)
@@ -173,7 +184,7 @@ func (a *activity) check(t *testing.T) {
 	for name, n := range map[string]int{
 		"folds": a.Folds, "late copies": a.LateCopies, "lost swaps": a.LostSwaps, "drops": a.Drops, "discards": a.Discards,
 		"deleted objects": a.Deleted, "restarts": a.Restarts, "narrower plans": a.Narrowed, "joined chunks": a.Joined,
-		"adoptions": a.Adoptions, "forgotten sidecars": a.Forgotten, "fenced handoffs": a.Fenced, "lost replies": a.LostReplies,
+		"adoptions": a.Adoptions, "merged tails": a.TailMerges, "forgotten sidecars": a.Forgotten, "fenced handoffs": a.Fenced, "lost replies": a.LostReplies,
 		"changes of specs": a.SpecChanges, "stolen claims": a.Steals,
 	} {
 		if n < 3 {

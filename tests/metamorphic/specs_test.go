@@ -47,7 +47,9 @@ var (
 func newTables(r *rand.Rand) []*table {
 	var out []*table
 	for _, t := range []*table{
-		{name: "raw_dedup", dedup: true}, {name: "raw_plain"}, {name: "rolled_dedup", rollup: true, dedup: true},
+		{name: "raw_dedup", dedup: true},
+		{name: "raw_plain"},
+		{name: "rolled_dedup", rollup: true, dedup: true},
 		{name: "rolled_plain", rollup: true},
 	} {
 		first := rules{dimensions: rawDimensions, dropPage: r.IntN(3) == 0, maxRows: pick(r, 5, 40, 1000)}

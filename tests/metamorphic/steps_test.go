@@ -43,18 +43,26 @@ var allSteps = []step{
 	{"new partition", 1, (*world).partitionStep},
 }
 
-func chooseStep(r *rand.Rand) step {
+// chooser gives steps. Each world has its own weights, so that some do a few things often.
+func chooser(r *rand.Rand) func() step {
+	steps := slices.Clone(allSteps)
 	sum := 0
-	for _, s := range allSteps {
-		sum += s.weight
+	for i := range steps {
+		steps[i].weight *= pick(r, 0, 1, 2, 4)
+		sum += steps[i].weight
 	}
-	n := r.IntN(sum)
-	for _, s := range allSteps {
-		if n -= s.weight; n < 0 {
-			return s
+	if sum == 0 {
+		return chooser(r)
+	}
+	return func() step {
+		n := r.IntN(sum)
+		for _, s := range steps {
+			if n -= s.weight; n < 0 {
+				return s
+			}
 		}
+		panic("weights do not add up")
 	}
-	panic("weights do not add up")
 }
 
 func (w *world) table(r *rand.Rand) *table { return w.tables[r.IntN(len(w.tables))] }
@@ -287,6 +295,7 @@ func (w *world) tailStep(r *rand.Rand) (string, error) {
 	r.Shuffle(len(tail), func(i, j int) { tail[i], tail[j] = tail[j], tail[i] })
 	what := "adopted"
 	if len(tail) > 1 {
+		w.activity.TailMerges++
 		tail = tail[:2+r.IntN(len(tail)-1)]
 		what = fmt.Sprintf("merged %d of the tail", len(tail))
 		if err := w.mergeTail(n, ds, b, tail, &request); err != nil {

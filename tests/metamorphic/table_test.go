@@ -20,6 +20,8 @@ type expected struct {
 	rows    []shown
 	dropped bool // some bucket has been dropped
 	rejects int64
+	// lateCopies are rows that came after their identity was fixed.
+	lateCopies int
 }
 
 // expect computes the table at the cut: who counts, then what the plans make of them.
@@ -51,10 +53,11 @@ func (w *world) expect(t *table, cut query.Cut) (*expected, error) {
 				continue
 			}
 		}
-		winners, err := t.survivors(rows, events)
+		winners, late, err := t.survivors(rows, events)
 		if err != nil {
 			return nil, err
 		}
+		out.lateCopies += late
 		if groups[name] == nil {
 			p, err := readPlan(text)
 			if err != nil {
@@ -79,16 +82,17 @@ func (w *world) expect(t *table, cut query.Cut) (*expected, error) {
 //
 // An identity's winner is its copy of the lowest position, until the bucket is folded, discarded, or the plan's filter removes
 // the winner: from then on it stays what it was, of the copies committed by the revision that the head had read.
-func (t *table) survivors(rows []*row, events []*headFact) ([]*row, error) {
+func (t *table) survivors(rows []*row, events []*headFact) (out []*row, late int, err error) {
 	fixed := map[string]*row{} // nil: gone
-	gone := map[*row]bool{}    // rows without an identity
+	fixedAt := map[string]int64{}
+	gone := map[*row]bool{} // rows without an identity
 	for _, e := range events {
 		if len(e.manifest.Adopted) > 0 {
 			continue // the tail has not been compared
 		}
 		p, err := readPlan(e.manifest.PlanSpec)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if e.discard {
 			for key := range fixed {
@@ -107,11 +111,11 @@ func (t *table) survivors(rows []*row, events []*headFact) ([]*row, error) {
 			if _, done := fixed[r.key]; done || seen[r.key] {
 				continue
 			}
-			seen[r.key] = true
+			seen[r.key], fixedAt[r.key] = true, e.Absorbed
 			keeps, err := p.passes(r)
 			switch {
 			case err != nil:
-				return nil, err
+				return nil, 0, err
 			case e.discard || !t.rollup && !keeps:
 				fixed[r.key] = nil
 			case t.rollup:
@@ -119,18 +123,19 @@ func (t *table) survivors(rows []*row, events []*headFact) ([]*row, error) {
 			}
 		}
 	}
-	var out []*row
 	seen := map[string]bool{}
 	for _, r := range rows {
 		winner, done := fixed[r.key]
-		switch {
-		case r.key == "" && gone[r], r.key != "" && (seen[r.key] || done && winner != r):
+		if done && winner != r && r.commit > fixedAt[r.key] {
+			late++
+		}
+		if r.key == "" && gone[r] || r.key != "" && (seen[r.key] || done && winner != r) {
 			continue
 		}
 		seen[r.key] = true
 		out = append(out, r)
 	}
-	return out, nil
+	return out, late, nil
 }
 
 func (p *plan) passes(r *row) (bool, error) {
