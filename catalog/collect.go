@@ -197,10 +197,8 @@ func (c *Catalog) isMarked(manifest string) bool {
 }
 
 func (c *Catalog) ensureMarker(ctx context.Context, d *datasourceState, h *headState) error {
-	name := MarkerName(h.head.Manifest)
-	body, err := c.o.Objects.Get(ctx, name, 0, -1)
-	if err == nil {
-		return body.Close()
+	if c.hasMarker(ctx, h.head.Manifest) {
+		return nil
 	}
 	// Missing, most likely; if it could merely not be read, writing it again fails, and collection waits.
 	data, err := encode(Marker{
@@ -211,8 +209,14 @@ func (c *Catalog) ensureMarker(ctx context.Context, d *datasourceState, h *headS
 	if err != nil {
 		return err
 	}
-	_, err = putObject(ctx, c.o.Objects, name, data)
+	_, err = putObject(ctx, c.o.Objects, MarkerName(h.head.Manifest), data)
 	return err
+}
+
+// hasMarker is false, too, where the marker could not be read.
+func (c *Catalog) hasMarker(ctx context.Context, manifest string) bool {
+	body, err := c.o.Objects.Get(ctx, MarkerName(manifest), 0, -1)
+	return err == nil && body.Close() == nil
 }
 
 // replacedBy are the segments of the commits that the head absorbs and does not list, as far as their keys are still there:

@@ -211,6 +211,9 @@ func (c *Catalog) mark(ctx context.Context, b *base, out *SwapResult, sum string
 	if err == nil {
 		_, err = putObject(ctx, c.o.Objects, MarkerName(out.Object), data)
 	}
+	if err != nil && c.hasMarker(ctx, out.Object) {
+		return true // a collection came first
+	}
 	if err != nil {
 		c.o.Logger.Warn("the marker of a swap was not written; collection will write it", "manifest", out.Object, "error", err)
 	}
