@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -55,6 +56,7 @@ func newBigLakeOf(t testing.TB, folds bool, dimensions ...string) *bigLake {
 		{ID: 104, Name: "agent", Type: segment.TypeString},
 		{ID: 105, Name: "amount", Type: segment.TypeDouble},
 	}
+	columns = slices.DeleteFunc(columns, func(c segment.Column) bool { return !slices.Contains(dimensions, c.Name) })
 	l.schema = &segment.Schema{
 		ID: 1, Columns: columns, Dimensions: dimensions,
 		SortBy: []string{"event", segment.TimeColumn}, Dedup: true,

@@ -65,8 +65,10 @@ func (c *cutter) push(ctx context.Context, r rowAt) error {
 	c.rows++
 	c.bytes += bytes
 	c.text += text
-	if c.pushed++; c.pushed%checkEvery == 0 && ctx.Err() != nil {
-		return ctx.Err()
+	if c.pushed++; c.pushed%pieceRows == 0 {
+		if err := c.makeRoom(ctx); err != nil {
+			return err
+		}
 	}
 	return c.asm.add(slot, r.row)
 }
@@ -81,11 +83,8 @@ func (c *cutter) flush(ctx context.Context) error {
 	if c.asm.rows == 0 {
 		return nil
 	}
-	if c.x.mem.used.Load() > c.x.e.o.MaxMemoryBytes/2 {
-		// Two row groups may be too many: let the one before be written first.
-		if err := c.x.writers.idle(ctx); err != nil {
-			return err
-		}
+	if err := c.makeRoom(ctx); err != nil {
+		return err
 	}
 	rec, err := c.asm.take()
 	c.text = 0
@@ -94,6 +93,14 @@ func (c *cutter) flush(ctx context.Context) error {
 	}
 	c.x.reported.add(rec.NumRows())
 	return c.x.writers.write(ctx, writeCommand{rec: rec, bucket: c.cut.bucket(c.part)})
+}
+
+// makeRoom lets the row group before be written first, where two may be too many.
+func (c *cutter) makeRoom(ctx context.Context) error {
+	if c.x.mem.used.Load() > c.x.e.o.MaxMemoryBytes/2 {
+		return c.x.writers.idle(ctx)
+	}
+	return ctx.Err()
 }
 
 func (c *cutter) endSegment(ctx context.Context) error {
