@@ -97,7 +97,7 @@ func (c *cutter) flush(ctx context.Context) error {
 
 // makeRoom lets the row group before be written first, where two may be too many.
 func (c *cutter) makeRoom(ctx context.Context) error {
-	if c.x.mem.used.Load() > c.x.e.o.MaxMemoryBytes/2 {
+	if c.x.mem.used.Load() > c.x.e.o.MaxMemoryBytes*3/4 {
 		return c.x.writers.idle(ctx)
 	}
 	return ctx.Err()
