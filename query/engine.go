@@ -57,6 +57,9 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(newChunkMetrics(o.Catalog))
+	}
 	return &Engine{
 		options: o, cache: segments, snapshots: snapshots{catalog: o.Catalog, hot: o.Hot, budget: o.HotBudget, states: o.Supervisors},
 		metrics: newMetrics(o.Registerer), folds: &foldBudget{maxBytes: o.MaxFoldBytes}, log: o.Logger, slots: make(chan struct{}, o.MaxConcurrent), db: db,

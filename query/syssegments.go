@@ -21,6 +21,7 @@ type segmentRow struct {
 	datasource string
 	bucket     segment.Bucket
 	version    string
+	revision   int64 // that the version stands for
 	hot        bool
 	rows       int64
 	bytes      int64
@@ -29,6 +30,10 @@ type segmentRow struct {
 	partition  any
 	from, to   any
 	object     any
+	events     int64
+	// shardSpec and lastCompaction are empty and nil but for compacted segments.
+	shardSpec      string
+	lastCompaction any
 }
 
 func segmentRows(s *snapshot) ([][]any, error) {
@@ -60,17 +65,25 @@ func (r *segmentRow) values(number int64) []any {
 	if r.hot {
 		state = "hot"
 	}
+	shards := r.shardSpec
+	if shards == "" {
+		shards = numberedShards
+	}
 	return []any{
 		id, r.datasource, start, end, r.bytes, r.version, number, int64(1), r.rows,
-		int64(1), cold, int64(1), boolean(r.hot), int64(0), `{"type":"numbered"}`, r.columns.dimensions, r.columns.metrics,
-		nil, int64(1), state, r.topic, r.partition, r.from, r.to, r.object,
+		int64(1), cold, int64(1), boolean(r.hot), int64(0), shards, r.columns.dimensions, r.columns.metrics,
+		r.lastCompaction, int64(1), state, r.topic, r.partition, r.from, r.to, r.object, r.events, ratio(r.events, r.rows),
 	}
 }
 
 func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, error) {
-	columns, err := columnNamesOf(ds.view)
+	own, err := newOwnRules(ds.view)
 	if err != nil {
 		return nil, err
+	}
+	columns, err := columnNamesOf(own)
+	if err != nil {
+		return nil, fmt.Errorf("datasource %s: %w", name, err)
 	}
 	// version gives every commit, swap and hot range a time-like text that is its own for ever and grows with the catalog's
 	// revision.
@@ -80,28 +93,13 @@ func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, erro
 		if b.Dropped() {
 			continue
 		}
-		revisions := commitRevisions(b)
-		add := func(m segment.Meta, absorbed int64) {
-			revision, ok := revisions[m.Object]
-			if !ok {
-				revision = absorbed
-			}
-			r := segmentRow{
-				datasource: name, bucket: m.Bucket, version: version(revision), rows: m.Rows, bytes: m.Bytes,
-				columns: columns, object: m.Object,
-			}
-			r.source(m.Sources)
+		shape, err := bucketShapeOf(own, columns, b)
+		if err != nil {
+			return nil, fmt.Errorf("datasource %s: %w", name, err)
+		}
+		for _, r := range coldSegments(b, shape, columns) {
+			r.datasource, r.version = name, version(r.revision)
 			rows = append(rows, r)
-		}
-		absorbed := int64(0)
-		if b.Head != nil {
-			absorbed = b.Head.Absorbed
-		}
-		for _, m := range b.Settled {
-			add(m, absorbed)
-		}
-		for _, t := range b.Tail {
-			add(t.Meta, absorbed)
 		}
 	}
 	hot, err := hotSegments(name, ds, version, columns)
@@ -113,37 +111,60 @@ func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, erro
 	return rows, nil
 }
 
+// coldSegments are the rows of one bucket, without datasource and version.
+func coldSegments(b *catalog.BucketView, shape bucketShape, columns columnNames) []segmentRow {
+	revisions, absorbed := commitRevisions(b), int64(0)
+	if b.Head != nil {
+		absorbed = b.Head.Absorbed
+	}
+	var rows []segmentRow
+	add := func(m *segment.Meta, settled bool) {
+		revision, ok := revisions[m.Object]
+		if !ok {
+			revision = absorbed
+		}
+		r := segmentRow{
+			bucket: m.Bucket, revision: revision, rows: m.Rows, bytes: m.Bytes, events: m.InputRows(), columns: columns, object: m.Object,
+		}
+		if settled {
+			if m.Folded {
+				r.columns = shape.columns
+			}
+			r.shardSpec, r.lastCompaction = shape.shardSpec, shape.lastCompaction
+		}
+		r.source(m.Sources)
+		rows = append(rows, r)
+	}
+	for i := range b.Settled {
+		add(&b.Settled[i], true)
+	}
+	for i := range b.Tail {
+		add(&b.Tail[i].Meta, false)
+	}
+	return rows
+}
+
 // columnNames are names of columns as JSON.
 type columnNames struct{ dimensions, metrics string }
 
-func columnNamesOf(ds *catalog.DatasourceView) (columnNames, error) {
-	own, err := newOwnRules(ds)
-	if err != nil {
-		return columnNames{}, err
-	}
-	names, metrics := ds.Schema.Dimensions, []string{}
+// columnNamesOf are those of the table.
+func columnNamesOf(own *tableRules) (columnNames, error) {
 	if own.rollup {
-		names = []string{}
-		for _, c := range own.columns()[1:] {
-			if c.metric == nil {
-				names = append(names, c.Name)
-			} else {
-				metrics = append(metrics, c.Name)
-			}
-		}
+		return own.list[0].names()
 	}
-	var out columnNames
-	for _, list := range []struct {
-		names []string
-		text  *string
-	}{{names, &out.dimensions}, {metrics, &out.metrics}} {
-		text, err := json.Marshal(list.names)
-		if err != nil {
-			return out, fmt.Errorf("datasource %s: %w", ds.Name, err)
-		}
-		*list.text = string(text)
+	return newColumnNames(own.schema.Dimensions, []string{})
+}
+
+func newColumnNames(dimensions, metrics []string) (columnNames, error) {
+	d, err := json.Marshal(dimensions)
+	if err != nil {
+		return columnNames{}, fmt.Errorf("names of dimensions: %w", err)
 	}
-	return out, nil
+	m, err := json.Marshal(metrics)
+	if err != nil {
+		return columnNames{}, fmt.Errorf("names of metrics: %w", err)
+	}
+	return columnNames{string(d), string(m)}, nil
 }
 
 // droppedAt says whether the bucket lies in one whose head hides all of its rows.
@@ -217,7 +238,7 @@ func hotSegments(name string, ds *datasourceSnapshot, version func(int64) string
 				continue
 			}
 			rows = append(rows, segmentRow{
-				datasource: name, bucket: bucket, version: version(p.revision), hot: true, rows: c.Rows, bytes: c.Bytes,
+				datasource: name, bucket: bucket, version: version(p.revision), hot: true, rows: c.Rows, bytes: c.Bytes, events: c.Rows,
 				columns: columns, topic: p.key.Topic, partition: int64(p.key.Partition), from: p.offset.Next, to: p.end,
 			})
 		}

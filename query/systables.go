@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -23,7 +24,9 @@ type systemColumn struct {
 var systemTables = map[string][]systemColumn{
 	"sys.segments": systemColumns(`segment_id datasource start end size:n version partition_num:n num_replicas:n num_rows:n
 		is_active:n is_published:n is_available:n is_realtime:n is_overshadowed:n shard_spec dimensions metrics
-		last_compaction_state replication_factor:n state topic partition:n from_offset:n to_offset:n object`),
+		last_compaction_state replication_factor:n state topic partition:n from_offset:n to_offset:n object events:n rollup_ratio:d`),
+	"sys.chunks": systemColumns(chunkColumns),
+	"sys.tasks":  systemColumns(taskColumns),
 	"sys.supervisors": systemColumns(`supervisor_id state detailed_state healthy:n type source suspended:n spec datasource
 		version:n partitions:n`),
 	"sys.servers": systemColumns(`server host plaintext_port:n tls_port:n server_type tier current_size:n max_size:n is_leader:n
@@ -46,6 +49,8 @@ func systemColumns(text string) []systemColumn {
 		switch kind {
 		case "n":
 			c.kind = segment.TypeLong
+		case "d":
+			c.kind = segment.TypeDouble
 		case "t":
 			c.kind = segment.TypeTime
 		}
@@ -54,12 +59,16 @@ func systemColumns(text string) []systemColumn {
 	return out
 }
 
-// systemRows gives the rows of a system table that is built from the snapshot alone. A value is a string, an int64 or
-// nil.
+// systemRows gives the rows of a system table that is built from the snapshot alone. A value is a string, an int64, a
+// float64 or nil.
 func systemRows(table string, s *snapshot) ([][]any, error) {
 	switch table {
 	case "sys.segments":
 		return segmentRows(s)
+	case "sys.chunks":
+		return chunkRows(s.view), nil
+	case "sys.tasks":
+		return taskRows(s.view, time.Now().UnixMilli()), nil
 	case "sys.supervisors":
 		return supervisorRows(s.view, s.states), nil
 	case "sys.servers":
@@ -114,6 +123,11 @@ func appendValue(b array.Builder, v any) error {
 		}
 	case int64:
 		if b, ok := b.(*array.Int64Builder); ok {
+			b.Append(v)
+			return nil
+		}
+	case float64:
+		if b, ok := b.(*array.Float64Builder); ok {
 			b.Append(v)
 			return nil
 		}
