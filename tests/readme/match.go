@@ -13,7 +13,7 @@ var volatile = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`(?m)^(events|records) (acknowledged|written): .*\n`), ""}, // progress of long work
+	{regexp.MustCompile(`(?m)^((events|records) (acknowledged|written)|time chunks): .*\n`), ""}, // progress of long work
 	{regexp.MustCompile(`\bin [0-9hm.]+(s|ms|µs)\b`), "in <time>"},
 	{regexp.MustCompile(`\b[0-9]+/s\b`), "<rate>"},
 	{regexp.MustCompile(`\b[0-9.]+ ([KMG]i)?B\b`), "<size>"},

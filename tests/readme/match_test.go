@@ -11,6 +11,7 @@ func TestMatches(t *testing.T) {
 		{"another number", "n\n─\n7\n1 row in 4ms", "n\n─\n8\n1 row in 4ms", false},
 		{"times differ", "1 row in 4ms", "1 row in 1.62s", true},
 		{"rates differ, progress goes", "done: events written: 5 in 3s, 12/s", "events written: 2 of 5 (40 %), 1/s\ndone: events written: 5 in 1m3.2s, 9/s", true},
+		{"progress of a task goes", "t1\ndone in 3s", "t1\ntime chunks: 7 of 8 (88 %), 1/s\ndone in 9s", true},
 		{"a count is no rate", "done: events written: 5 in 3s, 12/s", "done: events written: 6 in 3s, 12/s", false},
 		{"widths differ", "a    b\n───  ─\n1    2", "a b\n─ ─\n1 2", true},
 		{"a line too many", "a", "a\nb", false},

@@ -84,7 +84,7 @@ func anchors(text string) []string {
 var (
 	command = regexp.MustCompile(`(?:bin/)?drumlin ([a-z]+)([^` + "`|\n" + `]*)`)
 	flag    = regexp.MustCompile(`--[a-z][a-z-]*`)
-	verbs   = regexp.MustCompile(`(?m)^  ([a-z]+)  +[A-Z]`)
+	verbs   = regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`)
 	code    = regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]+`")
 )
 
@@ -97,8 +97,12 @@ func TestVerbsAndFlagsExist(t *testing.T) {
 	if len(helps) < 10 {
 		t.Fatalf("the binary's help lists only %v", slices.Sorted(maps.Keys(helps)))
 	}
-	for _, sub := range []string{"create", "list", "describe"} {
-		helps["topic"] += helpOf(t, "topic "+sub)
+	for verb, help := range helps {
+		if _, subs, ok := strings.Cut(help, "\nAvailable Commands:\n"); ok && verb != "completion" {
+			for _, sub := range verbs.FindAllStringSubmatch(subs, -1) {
+				helps[verb] += helpOf(t, verb+" "+sub[1])
+			}
+		}
 	}
 	all := documents(t)
 	for name, text := range all {
