@@ -26,11 +26,14 @@ func TestFolding(t *testing.T) {
 		}
 		var sums [2]string
 		var spilled [2]int64
+		manySidecars := seed%2 == 1
 		for i, maxMemoryBytes := range []int64{0, 8 << 10} {
 			steps := rand.New(rand.NewPCG(seed, 5))
 			l, m := newExecLake(t, schemas, plan, maxMemoryBytes), newExecModel(plan)
 			l.job = limits
-			l.exec.maxSidecarRows = 1000
+			if manySidecars {
+				l.exec.maxSidecarRows = 50 // more of them than are open at a time
+			}
 			var fresh []execRow
 			for n, rows := range log {
 				l.handoff(rows)
@@ -53,7 +56,7 @@ func TestFolding(t *testing.T) {
 		if sums[0] != sums[1] {
 			t.Errorf("seed %d: spilling changes what is written", seed)
 		}
-		if spilled[0] > 0 || spilled[1] == 0 && execCount(log) > 500 {
+		if !manySidecars && spilled[0] > 0 || spilled[1] == 0 && execCount(log) > 500 {
 			t.Errorf("seed %d: %v files are spilled", seed, spilled)
 		}
 	}
