@@ -107,13 +107,13 @@ func TestSketchAggregatesSeeEveryValue(t *testing.T) {
 func TestSketchErrors(t *testing.T) {
 	s := openSession(t, openDB(t, Options{Sketches: wordSets(), MaxSketchBytes: 1 << 20}))
 	for sql, want := range map[string]string{
-		"SELECT approx_count_distinct_ds_hll('abc'::BLOB)":                               "no words",
-		"SELECT approx_quantile_ds('abcdefghi'::BLOB, 0.5)":                              "no words",
-		"SELECT hll_sketch_estimate(''::BLOB)":                                           "no words",
-		"SELECT approx_quantile_ds(i, 2) FROM range(10) t(i)":                            "from 0 to 1",
-		"SELECT approx_quantile_ds(i, 'nan'::DOUBLE) FROM range(10) t(i)":                "from 0 to 1",
-		"SELECT approx_quantile_ds(i, NULL) FROM range(10) t(i)":                         "from 0 to 1, not null",
-		"SELECT approx_quantile_ds(i, i / 10) FROM range(10) t(i)":                       "same for all rows",
+		"SELECT approx_count_distinct_ds_hll('abc'::BLOB)":                              "no words",
+		"SELECT approx_quantile_ds('abcdefghi'::BLOB, 0.5)":                             "no words",
+		"SELECT hll_sketch_estimate(''::BLOB)":                                          "no words",
+		"SELECT approx_quantile_ds(i, 2) FROM range(10) t(i)":                           "from 0 to 1",
+		"SELECT approx_quantile_ds(i, 'nan'::DOUBLE) FROM range(10) t(i)":               "from 0 to 1",
+		"SELECT approx_quantile_ds(i, NULL) FROM range(10) t(i)":                        "from 0 to 1, not null",
+		"SELECT approx_quantile_ds(i, i / 10) FROM range(10) t(i)":                      "same for all rows",
 		"SELECT approx_quantile_ds(i, i // 1e5) FROM range(300000) t(i) GROUP BY i % 2": "same for all rows",
 	} {
 		_, err := lines(s, sql)
