@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"drumlin/segment"
 )
 
 // Collection is what decides which objects may go: references and living epochs, read at one revision.
@@ -50,7 +52,9 @@ func (c *Catalog) Collect(ctx context.Context) (*Collection, error) {
 		for _, ref := range d.commits {
 			refer(ref.Commit.Record)
 			for i := range ref.Commit.Segments {
-				refer(ref.Commit.Segments[i].Object)
+				if m := &ref.Commit.Segments[i]; !d.absorbed(ref, m.Bucket) { // else the head's manifest has the say
+					refer(m.Object)
+				}
 			}
 		}
 		for _, h := range d.heads {
@@ -196,14 +200,36 @@ func (c *Catalog) isMarked(manifest string) bool {
 	return ok
 }
 
+// noteMarked remembers that the manifest has its marker; those that are not live any more go with the next collection.
+func (c *Catalog) noteMarked(manifest string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.marked == nil {
+		c.marked = map[string]struct{}{}
+	}
+	c.marked[manifest] = struct{}{}
+}
+
 func (c *Catalog) ensureMarker(ctx context.Context, d *datasourceState, h *headState) error {
 	if c.hasMarker(ctx, h.head.Manifest) {
 		return nil
 	}
 	// Missing, most likely; if it could merely not be read, writing it again fails, and collection waits.
+	err := c.writeLateMarker(ctx, d, h)
+	if err != nil && c.hasMarker(ctx, h.head.Manifest) {
+		return nil // another process came first
+	}
+	return err
+}
+
+func (c *Catalog) writeLateMarker(ctx context.Context, d *datasourceState, h *headState) error {
+	replaced, err := c.replacedBy(ctx, d, h)
+	if err != nil {
+		return err
+	}
 	data, err := encode(Marker{
 		Incarnation: c.incarnation, Datasource: h.manifest.Datasource, Buckets: h.manifest.Buckets, Manifest: h.head.Manifest,
-		ManifestSHA256: h.head.ManifestSHA256, Sequence: h.head.Sequence, Revision: h.mod, Replaced: d.replacedBy(h),
+		ManifestSHA256: h.head.ManifestSHA256, Sequence: h.head.Sequence, Revision: h.mod, Replaced: replaced,
 		WrittenMillis: c.o.Now().UnixMilli(),
 	})
 	if err != nil {
@@ -219,26 +245,40 @@ func (c *Catalog) hasMarker(ctx context.Context, manifest string) bool {
 	return err == nil && body.Close() == nil
 }
 
-// replacedBy are the segments of the commits that the head absorbs and does not list, as far as their keys are still there:
-// none has been reaped while the marker is missing. What older manifests listed goes by its epoch.
-func (d *datasourceState) replacedBy(h *headState) []string {
+// replacedBy is what the head took out of the view: what the manifests before it list, and the segments of the commits that
+// it absorbs. Both are still there: nothing of it is collected, and no key reaped, while the marker is missing.
+func (c *Catalog) replacedBy(ctx context.Context, d *datasourceState, h *headState) ([]string, error) {
 	listed := map[string]bool{}
 	h.manifest.objects(func(object string) { listed[object] = true })
 	var out []string
+	gone := func(object string) {
+		if !listed[object] {
+			out = append(out, object)
+		}
+	}
+	for _, p := range h.manifest.Previous {
+		data, err := getObject(ctx, c.o.Objects, p.Object, p.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		m, err := decodeManifest(p.Object, data)
+		if err != nil {
+			return nil, err
+		}
+		m.objects(gone)
+		gone(p.Object)
+	}
 	for _, b := range h.manifest.Buckets {
 		for _, ref := range d.byBucket[b.StartMillis] {
-			if ref.CreateRevision > h.head.Absorbed {
-				continue
-			}
 			for i := range ref.Commit.Segments {
-				if m := &ref.Commit.Segments[i]; m.Bucket == b && !listed[m.Object] {
-					out = append(out, m.Object)
+				if m := &ref.Commit.Segments[i]; m.Bucket == b && ref.CreateRevision <= h.head.Absorbed {
+					gone(m.Object)
 				}
 			}
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return slices.Compact(out), nil
 }
 
 // reapBatch is how many commit keys one transaction deletes: each takes a compare and a deletion.
@@ -278,12 +318,17 @@ func (c *Catalog) ReapCommits(ctx context.Context) (reaped int, err error) {
 // absorbedByAll reads heads, not views: a dropped head hides a later commit, but does not list it.
 func (d *datasourceState) absorbedByAll(ref *CommitRef) bool {
 	for _, b := range ref.Commit.Buckets() {
-		h := d.heads[b.StartMillis]
-		if h == nil || h.head.Absorbed < ref.CreateRevision {
+		if !d.absorbed(ref, b) {
 			return false
 		}
 	}
 	return true
+}
+
+// absorbed says whether the bucket's head covers the commit. It does so for ever.
+func (d *datasourceState) absorbed(ref *CommitRef, b segment.Bucket) bool {
+	h := d.heads[b.StartMillis]
+	return h != nil && h.head.Absorbed >= ref.CreateRevision
 }
 
 func (c *Catalog) deleteCommits(ctx context.Context, refs []CommitRef) error {

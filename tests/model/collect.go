@@ -17,7 +17,9 @@ func (s *sim) references() *references {
 	for _, c := range st.commits {
 		r.named[c.record] = true
 		for _, seg := range c.segs {
-			r.named[seg.object] = true
+			if h, ok := st.heads[seg.bucket]; !ok || h.absorbed < c.create {
+				r.named[seg.object] = true
+			}
 		}
 	}
 	for _, h := range st.heads {
