@@ -69,7 +69,7 @@ type Catalog struct {
 	changed chan struct{} // closed and replaced at every new view
 	failed  error         // set once: views will not advance any more
 	resyncs int64
-	marked  map[string]struct{} // live manifests whose markers this process has seen or written
+	marked  map[string]struct{} // manifests whose markers this process has seen or written: those that were live at the last collection, and newer ones
 }
 
 // liveState is what transactions need to know beside the view.

@@ -49,6 +49,7 @@ type base struct {
 	sidecars  []Sidecar
 	ranges    []AbsorbedRange
 	totals    Totals
+	hidden    []string // segments of commits that a dropped head hides without having absorbed them
 }
 
 // baseOf collects what the view shows of the buckets. A group of buckets is in it whole, or not at all.
@@ -100,11 +101,24 @@ func (b *base) add(v *BucketView) {
 			Supervisor: ref.Commit.Supervisor, OffsetRange: ref.Commit.Range, UUID: ref.Commit.UUID,
 		})
 		b.addTotals(v.Bucket, ref.Commit)
+		b.addHidden(v, ref.Commit)
 	}
 	b.settled, b.tail, b.rejects = append(b.settled, v.Settled...), append(b.tail, v.Tail...), append(b.rejects, v.Rejects...)
 	if v.Manifest != nil {
 		b.deletions = append(b.deletions, v.Manifest.Deletions...)
 		b.sidecars = append(b.sidecars, v.Manifest.Sidecars...)
+	}
+}
+
+// addHidden notes the segments that the view of a dropped bucket leaves out.
+func (b *base) addHidden(v *BucketView, c *Commit) {
+	if !v.Dropped() {
+		return
+	}
+	for i := range c.Segments {
+		if within(c.Segments[i].Bucket, v.Bucket) {
+			b.hidden = append(b.hidden, c.Segments[i].Object)
+		}
 	}
 }
 
@@ -181,6 +195,11 @@ func (r *SwapRequest) compose(b *base, incarnation string) (*Manifest, error) {
 		Datasource: r.Datasource, Incarnation: incarnation, Epoch: r.Claim.Epoch, Sequence: b.sequence + 1,
 		Buckets: r.Buckets, Plan: r.Plan, PlanSpec: r.PlanSpec, State: r.State, Absorbed: sortRanges(b.ranges),
 		Totals: b.totals.Add(r.totals()), LastCompaction: r.lastCompaction(b),
+	}
+	for _, v := range b.buckets {
+		if v.Head != nil {
+			m.Previous = append(m.Previous, PreviousManifest{Object: v.Head.Manifest, SHA256: v.Head.ManifestSHA256})
+		}
 	}
 	if r.State == HeadDropped {
 		return m, checkManifest(m)

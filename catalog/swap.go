@@ -71,6 +71,9 @@ func (c *Catalog) Swap(ctx context.Context, r SwapRequest) (*SwapResult, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
+	if err := c.markBase(ctx, b); err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
 	data, err := encode(m)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
@@ -104,7 +107,9 @@ func (c *Catalog) Swap(ctx context.Context, r SwapRequest) (*SwapResult, error) 
 		}
 	}
 	if out.Outcome == SwapDone {
-		out.Marked = c.mark(ctx, b, out, sum)
+		if out.Marked = c.mark(ctx, b, out, sum); out.Marked {
+			c.noteMarked(out.Object)
+		}
 	}
 	return out, nil
 }
@@ -189,6 +194,26 @@ func (r *SwapRequest) verdict(res *TxnResult, doubtful bool, b *base, out *SwapR
 	return formatChanged(res)
 }
 
+// markBase writes the markers that are missing of the manifests that will be replaced: only while a manifest is live can be
+// told what it took out of commits.
+func (c *Catalog) markBase(ctx context.Context, b *base) error {
+	for _, v := range b.buckets {
+		if v.Head == nil || c.isMarked(v.Head.Manifest) {
+			continue
+		}
+		if c.hasMarker(ctx, v.Head.Manifest) {
+			c.noteMarked(v.Head.Manifest)
+			continue
+		}
+		s, err := c.loadAside(ctx)
+		if err != nil {
+			return err
+		}
+		return c.ensureMarkers(ctx, s)
+	}
+	return nil
+}
+
 // mark writes the marker of a swap that is done. That it could not is not an error of the swap.
 func (c *Catalog) mark(ctx context.Context, b *base, out *SwapResult, sum string) bool {
 	kept := map[string]bool{}
@@ -202,6 +227,7 @@ func (c *Catalog) mark(ctx context.Context, b *base, out *SwapResult, sum string
 			marker.Replaced = append(marker.Replaced, object)
 		}
 	})
+	marker.Replaced = append(marker.Replaced, b.hidden...)
 	for _, v := range b.buckets {
 		if v.Head != nil {
 			marker.Replaced = append(marker.Replaced, v.Head.Manifest)

@@ -114,8 +114,16 @@ type Manifest struct {
 	// LastCompaction is how the settled segments were made, as the planner wrote it (JSON, with the cutting of segments): what
 	// tells a chunk that needs no work from one that does. Swaps that leave the settled segments alone keep it.
 	LastCompaction json.RawMessage `json:"lastCompaction,omitempty"`
+	// Previous are the manifests that this one replaced: where its writer died before the marker, they tell what went.
+	Previous []PreviousManifest `json:"previous,omitempty"`
 	// Totals count what has happened to these buckets up to this manifest.
 	Totals Totals `json:"totals"`
+}
+
+// PreviousManifest names a manifest that has been live.
+type PreviousManifest struct {
+	Object string `json:"object"`
+	SHA256 string `json:"sha256"`
 }
 
 // Totals are sums over the life of a bucket, or of a group of buckets.
