@@ -38,16 +38,33 @@ spec:
 
 const (
 	topic      = "survivors"
-	question   = `SELECT event, COUNT(*) AS n, SUM(value) AS s FROM survivors GROUP BY 1 ORDER BY 1`
 	askEvery   = 40 * time.Millisecond
 	roundLimit = 900 * time.Millisecond // from healthy to the kill, at most
 )
 
 var rules = oracle.Rules{TimeField: "timestamp", KeyField: "messageId", Chunk: time.Hour}
 
+// plan is what a campaign is made of.
+type plan struct {
+	spec, question string
+	args           []string // of drumlin dev
+	createTopic    bool
+	// equalCopies: all records of one key have one value, since it is not said whose value a copy has that comes after the
+	// other one was rolled up.
+	equalCopies bool
+	prepare     func(t *testing.T, d *harness.Dev)                           // once; nil: nothing
+	beside      func(ctx context.Context, d *harness.Dev, random *rand.Rand) // in every round until it is killed; nil: nothing
+}
+
+func ingestPlan(createTopic bool) plan {
+	return plan{
+		spec: spec, question: `SELECT event, COUNT(*) AS n, SUM(value) AS s FROM survivors GROUP BY 1 ORDER BY 1`, createTopic: createTopic,
+	}
+}
+
 func TestKillAtRandomMoments(t *testing.T) {
-	t.Run("topic created before", func(t *testing.T) { killRepeatedly(t, kills(20, 200), true) })
-	t.Run("topic created by the producer's use", func(t *testing.T) { killRepeatedly(t, kills(5, 50), false) })
+	t.Run("topic created before", func(t *testing.T) { killRepeatedly(t, kills(20, 200), ingestPlan(true)) })
+	t.Run("topic created by the producer's use", func(t *testing.T) { killRepeatedly(t, kills(5, 50), ingestPlan(false)) })
 }
 
 func kills(short, long int) int {
@@ -59,6 +76,7 @@ func kills(short, long int) int {
 
 // campaign is one process under fire, and what is known about it from outside.
 type campaign struct {
+	plan
 	dev    *harness.Dev
 	ledger *oracle.Ledger
 	random *rand.Rand
@@ -68,7 +86,8 @@ type campaign struct {
 	answers []*harness.Answer
 }
 
-func killRepeatedly(t *testing.T, kills int, createTopic bool) {
+func killRepeatedly(t *testing.T, kills int, p plan) *campaign {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("DRUMLIN_TEST_SEED"); text != "" {
 		given, err := strconv.ParseUint(text, 10, 64)
@@ -78,23 +97,26 @@ func killRepeatedly(t *testing.T, kills int, createTopic bool) {
 		seed = given
 	}
 	t.Logf("seed %d (set DRUMLIN_TEST_SEED to repeat its choices)", seed)
-	c := &campaign{dev: harness.Started(t, binary), ledger: oracle.NewLedger(), random: rand.New(rand.NewPCG(seed, 1))}
-	if createTopic {
+	c := &campaign{plan: p, dev: harness.Started(t, binary, p.args...), ledger: oracle.NewLedger(), random: rand.New(rand.NewPCG(seed, 1))}
+	if p.createTopic {
 		c.dev.CreateTopic(t, topic, 3)
 	}
-	c.dev.Apply(t, []byte(spec))
+	c.dev.Apply(t, []byte(p.spec))
+	if p.prepare != nil {
+		p.prepare(t, c.dev)
+	}
 	checked := 0
 	for round := range kills {
 		c.round(t)
 		took := c.dev.Start(t)
 		c.learn(t)
 		checked += c.check(t)
-		fresh := c.dev.SQL(t, question)
+		fresh := c.dev.SQL(t, c.question)
 		c.compare(t, fresh)
 		t.Logf("round %d: healthy after %s, %d records known, %d answers checked", round, took.Round(time.Millisecond), c.ledger.Len(), checked)
 	}
 	c.dev.Handoff(t, "survivors")
-	final := c.dev.SQL(t, question)
+	final := c.dev.SQL(t, c.question)
 	if got, want := fmt.Sprint(final.Offsets(t, "survivors")), fmt.Sprint(c.ledger.Ends()); got != want {
 		t.Errorf("the last cut is %s, the log ends at %s", got, want)
 	}
@@ -102,6 +124,7 @@ func killRepeatedly(t *testing.T, kills int, createTopic bool) {
 	if checked < kills || c.ledger.Len() < 100*kills {
 		t.Errorf("an idle campaign: %d answers checked, %d records", checked, c.ledger.Len())
 	}
+	return c
 }
 
 // round produces, asks and hands off, and kills the process at a random moment.
@@ -110,6 +133,10 @@ func (c *campaign) round(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	producer, asker, hander := rand.New(rand.NewPCG(c.random.Uint64(), 2)), c.random.Uint64(), c.random.Uint64()
+	if c.beside != nil {
+		random := rand.New(rand.NewPCG(c.random.Uint64(), 3))
+		work.Go(func() { c.beside(ctx, c.dev, random) })
+	}
 	work.Go(func() { c.produce(ctx, t, producer) })
 	work.Go(func() { c.ask(ctx) })
 	work.Go(func() { c.handOff(ctx, rand.New(rand.NewPCG(asker, hander))) })
@@ -132,7 +159,11 @@ func (c *campaign) produce(ctx context.Context, t *testing.T, random *rand.Rand)
 	for ctx.Err() == nil {
 		when := base + random.Int64N(2*time.Hour.Milliseconds())
 		key := random.IntN(20000)
-		value := fmt.Appendf(nil, `{"messageId":"m%d","timestamp":%d,"event":"e%d","value":%d}`, key, when-when%3600000+int64(key%3600000), key%4, random.IntN(100))
+		number := random.IntN(100)
+		if c.equalCopies {
+			number = key % 100
+		}
+		value := fmt.Appendf(nil, `{"messageId":"m%d","timestamp":%d,"event":"e%d","value":%d}`, key, when-when%3600000+int64(key%3600000), key%4, number)
 		client.Produce(ctx, &kgo.Record{Value: value}, func(r *kgo.Record, err error) {
 			if err != nil {
 				return // unknown: the log tells later
@@ -149,7 +180,7 @@ func (c *campaign) produce(ctx context.Context, t *testing.T, random *rand.Rand)
 
 func (c *campaign) ask(ctx context.Context) {
 	for ctx.Err() == nil {
-		if answer, err := c.dev.Ask(ctx, question); err == nil && answer.Status == http.StatusOK {
+		if answer, err := c.dev.Ask(ctx, c.question); err == nil && answer.Status == http.StatusOK {
 			c.mu.Lock()
 			c.answers = append(c.answers, answer)
 			c.mu.Unlock()

@@ -157,6 +157,17 @@ func (d *Dev) Kill(t testing.TB) {
 	d.cmd = nil
 }
 
+// WaitEnd waits until the process has ended by itself.
+func (d *Dev) WaitEnd(t testing.TB) {
+	t.Helper()
+	select {
+	case exit := <-d.exited:
+		d.exited <- exit
+	case <-time.After(startBudget):
+		t.Fatalf("drumlin dev still runs after %s", startBudget)
+	}
+}
+
 // Stop ends the process with SIGTERM and requires that it exits with 0.
 func (d *Dev) Stop(t testing.TB) {
 	t.Helper()
