@@ -80,7 +80,16 @@ type CompactionReport struct {
 	After              Shape           `json:"after"`
 	Stats              CompactionStats `json:"stats"`
 	WriteAmplification float64         `json:"writeAmplification"`
+	Collected          *Collected      `json:"collected"` // of kill tasks
 	Error              string          `json:"error"`
+}
+
+// Collected is what a kill task has deleted, and how many objects it has kept, by reason.
+type Collected struct {
+	Deleted int64            `json:"deleted"`
+	Bytes   int64            `json:"bytes"`
+	Failed  int64            `json:"failed"`
+	Kept    map[string]int64 `json:"kept"`
 }
 
 // ChunkReport is one time chunk of a report.
@@ -101,6 +110,8 @@ type Shape struct {
 	Bytes       int64   `json:"bytes"`
 	Events      int64   `json:"events"` // records that the rows stand for
 	RollupRatio float64 `json:"rollupRatio"`
+	// SidecarBytes hold the identities of rows that are no longer there one by one.
+	SidecarBytes int64 `json:"sidecarBytes"`
 }
 
 // CompactionStats count what a compaction has removed, and what it cost.

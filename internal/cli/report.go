@@ -43,7 +43,7 @@ func Report(stderr io.Writer, err error) int {
 			line = "drumlin: " + line
 		}
 		// Where even this cannot be written there is nobody left to tell; the exit code remains.
-		fmt.Fprintln(stderr, table.Safe(line)) //nolint:errcheck // see above
+		fmt.Fprintln(stderr, table.Safe(strings.ReplaceAll(line, "\t", "  "))) //nolint:errcheck // see above
 	}
 	return code
 }

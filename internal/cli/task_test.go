@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -199,7 +200,7 @@ const taskReport = `{"compaction":{"dataSource":"events","chunks":[
 	{"interval":"2020-01-01T01:00:00.000Z/2020-01-01T02:00:00.000Z","outcome":"NOTHING","reason":"already compacted",
 	 "before":{"segments":1,"rows":5,"bytes":10},"after":{"segments":1,"rows":5,"bytes":10,"rollupRatio":1}}],
 	"empty":["2020-01-01T02:00:00.000Z/2020-01-02T00:00:00.000Z"],
-	"before":{"segments":52,"rows":39305,"bytes":5242890},"after":{"segments":2,"rows":20005,"bytes":2097162,"rollupRatio":1.96},
+	"before":{"segments":52,"rows":39305,"bytes":5242890},"after":{"segments":2,"rows":20005,"bytes":2097162,"rollupRatio":1.96,"sidecarBytes":2048},
 	"stats":{"duplicates":56,"filtered":1,"spilledBytes":1024},"writeAmplification":1.4}}`
 
 const taskReportTable = "" +
@@ -231,7 +232,7 @@ func TestTaskWait(t *testing.T) {
 	o.want(t, 0, "t1\n"+taskReportTable, "attempt 1: the chunk is claimed; the next one is due at 2026-01-01T00:00:00Z",
 		"no data: 2020-01-01T02:00/2020-01-02T00:00",
 		"52 → 2 segments, 39,305 → 20,005 rows, 5.0 MiB → 2.0 MiB; 56 duplicates and 1 filtered record removed; 1.96 events a row; "+
-			"write amplification 1.40", "1.0 KiB spilled", "done in 1.5s")
+			"write amplification 1.40", "2.0 KiB of ids are kept", "1.0 KiB spilled", "done in 1.5s")
 	if strings.Count(o.stderr, "is claimed") != 1 {
 		t.Errorf("the reason is not told once:\n%s", o.stderr)
 	}
@@ -313,6 +314,25 @@ func TestTaskOutputsAndCancel(t *testing.T) {
 	run(t, url, "", 0, "task", "cancel", "x").want(t, 1, "", "There is no x.")
 	if len(q.cancelled) != 2 {
 		t.Errorf("cancelled %v", q.cancelled)
+	}
+}
+
+// TestReportOfKill: a kill task has no chunks to show, but what it has deleted and what it has kept.
+func TestReportOfKill(t *testing.T) {
+	q := &queue{
+		report:   `{"compaction":{"collected":{"deleted":3,"bytes":2048,"failed":1,"kept":{"it is referenced":91}}}}`,
+		statuses: []api.Task{endedTask("SUCCESS", "")},
+	}
+	run(t, q.start(t), "", 0, "task", "report", "t1").want(t, 0, "", "3 objects deleted, 2.0 KiB", "91 objects kept: it is referenced",
+		"1 object could not be deleted")
+}
+
+// TestReportKeepsIndents: messages of DuckDB's have tabs.
+func TestReportKeepsIndents(t *testing.T) {
+	var out strings.Builder
+	Report(&out, errors.New("no such function\n\tsum(BIGINT)"))
+	if want := "drumlin: no such function\n  sum(BIGINT)\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"drumlin/api/client"
@@ -121,6 +123,9 @@ func writeReport(env *Env, text json.RawMessage) error {
 		env.Notef("no data: %s", table.Safe(shortInterval(interval)))
 	}
 	env.warn(r.Warnings)
+	if r.Collected != nil {
+		noteCollected(env, r.Collected)
+	}
 	if len(r.Chunks) == 0 {
 		return nil
 	}
@@ -128,10 +133,23 @@ func writeReport(env *Env, text json.RawMessage) error {
 		thousands(r.Before.Segments), count(int(r.After.Segments), "segment"), thousands(r.Before.Rows), count(int(r.After.Rows), "row"),
 		byteSize(r.Before.Bytes), byteSize(r.After.Bytes), count(int(r.Stats.Duplicates), "duplicate"),
 		count(int(r.Stats.Filtered), "filtered record"), r.After.RollupRatio, r.WriteAmplification)
+	if r.After.SidecarBytes > 0 {
+		env.Notef("%s of ids are kept beside them, so that later copies are known", byteSize(r.After.SidecarBytes))
+	}
 	if r.Stats.SpilledBytes > 0 {
 		env.Notef("%s spilled to disk", byteSize(r.Stats.SpilledBytes))
 	}
 	return nil
+}
+
+func noteCollected(env *Env, c *client.Collected) {
+	env.Notef("%s deleted, %s", count(int(c.Deleted), "object"), byteSize(c.Bytes))
+	for _, reason := range slices.Sorted(maps.Keys(c.Kept)) {
+		env.Notef("%s kept: %s", count(int(c.Kept[reason]), "object"), table.Safe(reason))
+	}
+	if c.Failed > 0 {
+		env.Notef("%s could not be deleted; the next collection tries again", count(int(c.Failed), "object"))
+	}
 }
 
 func chunkTable(r *client.CompactionReport) *table.Table {
