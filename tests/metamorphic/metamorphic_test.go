@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	shortSeeds = 30
 	longSeeds  = 1000
-	stepsEach  = 20
+	stepsEach  = 16
 )
 
 // TestCompactionDoesNotShow runs one random schedule for each seed. DRUMLIN_TEST_SEED chooses one.

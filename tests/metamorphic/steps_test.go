@@ -34,12 +34,12 @@ var allSteps = []step{
 	{"tail", 3, (*world).tailStep},
 	{"discard", 1, (*world).discardStep},
 	{"retention", 1, (*world).retentionStep},
-	{"dedup floor", 1, (*world).dedupFloorStep},
+	{"dedup floor", 2, (*world).dedupFloorStep},
 	{"collect", 3, (*world).collectStep},
 	{"crash", 2, (*world).crashStep},
 	{"zombie", 1, (*world).zombieStep},
-	{"fault", 3, (*world).faultStep},
-	{"spec", 2, (*world).specStep},
+	{"fault", 4, (*world).faultStep},
+	{"spec", 3, (*world).specStep},
 	{"new partition", 1, (*world).partitionStep},
 }
 
@@ -197,7 +197,8 @@ func (w *world) narrowStep(r *rand.Rand) (string, error) {
 	return text, w.run(w.node(r), text)
 }
 
-// raceStep compacts the same hours at once: hours, a day of them, and handoffs.
+// raceStep compacts the same hours at once: hours, a day of them, handoffs, and a collection,
+// and asks meanwhile.
 func (w *world) raceStep(r *rand.Rand) (string, error) {
 	t := w.table(r)
 	day := someDay(r)
@@ -205,7 +206,8 @@ func (w *world) raceStep(r *rand.Rand) (string, error) {
 	if _, err := w.revealSome(r, 6); err != nil {
 		return "", err
 	}
-	errs := make([]error, len(texts)+1)
+	errs := make([]error, len(texts)+3)
+	asking := rand.New(rand.NewPCG(r.Uint64(), 1))
 	var both sync.WaitGroup
 	for i, text := range texts {
 		n := w.compactors[i]
@@ -227,6 +229,14 @@ func (w *world) raceStep(r *rand.Rand) (string, error) {
 			if key.Supervisor == t.name && errs[len(texts)] == nil {
 				errs[len(texts)] = w.handoff(key)
 			}
+		}
+	})
+	if r.IntN(2) == 0 {
+		both.Go(func() { _, errs[len(texts)+1] = w.collector.Collect(w.ctx, nil, 0) })
+	}
+	both.Go(func() {
+		for range 4 {
+			errs[len(texts)+2] = errors.Join(errs[len(texts)+2], w.check(asking, t))
 		}
 	})
 	both.Wait()
