@@ -3,7 +3,6 @@ package compaction
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"drumlin/catalog"
@@ -27,6 +26,9 @@ const (
 const (
 	defaultMaxRowsPerSegment  = 5_000_000
 	defaultTargetSegmentBytes = 300_000_000
+	// noLimit is more rows, and more bytes, than any chunk has: what is asked for beyond is cut to it, so that sums and
+	// multiples of limits stay within 64 bits.
+	noLimit = 1 << 50
 )
 
 // ErrNoSegments: the task's intervals hold no data at all. The plan of such a task is a *PlanError that is this error too.
@@ -76,13 +78,7 @@ func PlanTask(view *catalog.View, t *spec.Task) (*TaskPlan, error) {
 	plan, problems := planTask(view, t, always())
 	noSegments := false
 	if plan != nil {
-		for i := range plan.Chunks { // one fault often shows in many chunks
-			for _, p := range plan.Chunks[i].Problems {
-				if !slices.Contains(problems, p) {
-					problems = append(problems, p)
-				}
-			}
-		}
+		problems = append(problems, plan.chunkProblems(problems)...)
 		if t.Type != spec.TaskKill && len(problems) == 0 && !plan.hasData() {
 			noSegments = true
 			problems = append(problems, spec.Problem{Path: "interval", Message: noSegmentsMessage(t, plan)})
@@ -92,6 +88,37 @@ func PlanTask(view *catalog.View, t *spec.Task) (*TaskPlan, error) {
 		return nil, &PlanError{Problems: problems, NoSegments: noSegments}
 	}
 	return plan, nil
+}
+
+// maxChunkProblems is how many problems of chunks one answer tells: a task may touch tens of thousands of chunks.
+const maxChunkProblems = 100
+
+// chunkProblems are the chunks' problems, each once and without those that are known: one fault often shows in many chunks.
+func (p *TaskPlan) chunkProblems(known spec.Problems) spec.Problems {
+	seen := map[spec.Problem]bool{}
+	for _, k := range known {
+		seen[k] = true
+	}
+	var out spec.Problems
+	left := 0
+	for i := range p.Chunks {
+		for _, problem := range p.Chunks[i].Problems {
+			switch {
+			case seen[problem]:
+				continue
+			case len(out) == maxChunkProblems:
+				left++
+			default:
+				out = append(out, problem)
+			}
+			seen[problem] = true
+		}
+	}
+	if left > 0 {
+		out = append(out, spec.Problem{Path: "interval", Message: fmt.Sprintf(
+			"%d more problems of the chunks in it are not listed: ask for a shorter interval to see them", left)})
+	}
+	return out
 }
 
 // hasData: chunks below the retention floor count as none.
@@ -194,6 +221,7 @@ func newRequest(ds *catalog.DatasourceView, c spec.CompactionChange, t spec.Comp
 	if r.targetBytes <= 0 {
 		r.targetBytes = defaultTargetSegmentBytes
 	}
+	r.maxRows, r.targetBytes = min(r.maxRows, noLimit), min(r.targetBytes, noLimit)
 	r.change = rollup.Change{
 		QueryGranularity: c.QueryGranularity, Rollup: c.Rollup, SortBy: c.SortBy, Exclusions: c.Exclusions,
 	}

@@ -105,6 +105,7 @@ func (b *builder) dataSource(o object) string {
 	return name
 }
 
+// maxTaskIDBytes is the length of a file's name, which a task's id is part of the path of; a colon takes three bytes there.
 const maxTaskIDBytes = 255
 
 // badTaskID says what is wrong with a task's id: ids stand in object names and paths.
@@ -112,8 +113,8 @@ func badTaskID(id string) string {
 	switch {
 	case id == "":
 		return "must not be empty"
-	case len(id) > maxTaskIDBytes:
-		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(id), maxTaskIDBytes)
+	case len(id)+2*strings.Count(id, ":") > maxTaskIDBytes:
+		return fmt.Sprintf("has %d bytes, colons counted three times; at most %d are allowed", len(id)+2*strings.Count(id, ":"), maxTaskIDBytes)
 	case id[0] == '.' || id[0] == '-':
 		return fmt.Sprintf("%s must begin with a letter, a digit or an underscore", shown(id))
 	case strings.ContainsFunc(id, func(c rune) bool { return !nameCharacter(c) && c != ':' }):

@@ -248,3 +248,16 @@ func FuzzParseRules(f *testing.F) {
 		}
 	})
 }
+
+// TestTaskIDsFitFileNames: an id is part of a path, where a colon takes three bytes, and a name there has at most 255.
+func TestTaskIDsFitFileNames(t *testing.T) {
+	for id, fits := range map[string]bool{
+		strings.Repeat("a", 255): true, strings.Repeat("a", 256): false,
+		strings.Repeat("a", 252) + ":": true, strings.Repeat("a", 253) + ":": false, "a" + strings.Repeat(":", 254): false,
+	} {
+		_, _, err := ParseTask(fmt.Appendf(nil, `{"type":"compact","id":%q,"dataSource":"d","interval":"2020/2021"}`, id))
+		if (err == nil) != fits {
+			t.Errorf("an id of %d bytes, %d of them colons: %v", len(id), strings.Count(id, ":"), err)
+		}
+	}
+}
