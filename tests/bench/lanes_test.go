@@ -102,7 +102,7 @@ func (s step) once(tb testing.TB) {
 
 // TestEveryStepRuns runs every step and floor once, and what they check of each other's results with it.
 func TestEveryStepRuns(t *testing.T) {
-	for _, s := range slices.Concat(decodeScenes(), ingestScenes(), handoffScenes(), queryScenes()) {
+	for _, s := range slices.Concat(decodeScenes(), ingestScenes(), handoffScenes(), queryScenes(), compactScenes()) {
 		t.Run(s.name, func(t *testing.T) {
 			for _, step := range s.begin(t, 2000) {
 				step.once(t)
