@@ -10,7 +10,7 @@ import (
 
 const (
 	taskPath   = "/druid/indexer/v1/task"
-	taskBudget = time.Minute // for one task, from submission to its end
+	taskBudget = 5 * time.Minute // for one task, from submission to its end
 )
 
 // TaskStatus is what the status of a task says.
