@@ -12,8 +12,8 @@ import (
 )
 
 // partColumn stands before the columns of rows that are sorted for more than one part: rows of different parts never
-// share a segment. It is never stored in one.
-const partColumn = "#part"
+// share a segment. It is never stored in one. Names of users' columns never begin with two underscores.
+const partColumn = "__part"
 
 // cutting says into which parts the rows of a job go: time chunks, or ranges of dimensions within them.
 type cutting struct {

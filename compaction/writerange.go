@@ -12,7 +12,7 @@ import (
 )
 
 // bytesColumn stands behind the columns by which ranges are found.
-const bytesColumn = "#bytes"
+const bytesColumn = "__bytes"
 
 // ranges are the first tuples of each segment, by (time chunk, dimensions). A segment's number is its part.
 type ranges struct {
