@@ -82,7 +82,7 @@ func (w *world) faultStep(r *rand.Rand) (string, error) {
 		return text, err
 	}
 	// Whatever comes of it: the answers tell.
-	if _, err := n.worker.Run(w.ctx, task, compaction.RunOptions{Claims: n.session, Node: n.id}); err != nil {
+	if _, err := n.worker.Run(w.ctx, task, compaction.RunOptions{Claims: n.session}); err != nil {
 		text += ": " + err.Error()
 	}
 	if point != "" {

@@ -32,7 +32,7 @@ func (w *world) raceStep(r *rand.Rand) (string, error) {
 			return text, err
 		}
 		both.Go(func() {
-			_, err := n.worker.Run(w.ctx, task, compaction.RunOptions{Claims: n.session, Node: n.id})
+			_, err := n.worker.Run(w.ctx, task, compaction.RunOptions{Claims: n.session})
 			var plan *compaction.PlanError
 			var busy *compaction.Busy
 			if !errors.As(err, &plan) && !errors.As(err, &busy) {
@@ -143,7 +143,7 @@ func (w *world) mergeTail(n *compactNode, ds *catalog.DatasourceView, b *catalog
 		return err
 	}
 	out, err := n.executor.Run(w.ctx, &compaction.Job{
-		Datasource: ds.Name, Schema: ds.Schema, Schemas: ds.Schemas, Mode: compaction.ModeTail, Buckets: b.Members, State: request.State,
+		Datasource: ds.Name, Schema: ds.Schema, Mode: compaction.ModeTail, Buckets: b.Members, State: request.State,
 		Definition: definition, Plan: request.Plan, PlanSpec: request.PlanSpec, Tail: tail,
 	}, compaction.Naming{Incarnation: n.cat.Incarnation(), Epoch: request.Claim.Epoch}, nil)
 	if err != nil {

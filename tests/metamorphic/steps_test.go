@@ -148,7 +148,7 @@ func (w *world) run(n *compactNode, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
-	_, err = n.worker.Run(w.ctx, task, compaction.RunOptions{Claims: n.session, Node: n.id})
+	_, err = n.worker.Run(w.ctx, task, compaction.RunOptions{Claims: n.session})
 	var plan *compaction.PlanError
 	var busy *compaction.Busy
 	switch {
@@ -161,9 +161,23 @@ func (w *world) run(n *compactNode, text string) error {
 	return err
 }
 
-// narrowStep asks for a narrower plan.
+// narrowStep asks for a narrower plan, with rows at hand that it has not seen.
 func (w *world) narrowStep(r *rand.Rand) (string, error) {
-	t := w.table(r)
+	t := w.tables[pick(r, 0, 0, 1, 2, 2, 3)]
+	for _, key := range w.keys() {
+		if key.Supervisor == t.name && r.IntN(4) > 0 {
+			if err := w.handoff(key); err != nil {
+				return "", err
+			}
+		}
+	}
+	more := narrower(r, t)
+	text := compactText(t, someInterval(r), more)
+	return text, w.run(w.node(r), text)
+}
+
+// narrower makes the fields of a task that narrow a plan; some of them are refused.
+func narrower(r *rand.Rand, t *table) string {
 	var more string
 	if r.IntN(2) == 0 {
 		more += fmt.Sprintf(`,"granularitySpec":{"queryGranularity":%q}`, pick(r, "ten_minute", "hour"))
@@ -190,8 +204,7 @@ func (w *world) narrowStep(r *rand.Rand) (string, error) {
 		more += fmt.Sprintf(`,"transformSpec":{"filter":{"type":"or","fields":[{"type":"bound","dimension":"__time","lower":"%d","ordering":"numeric"},{"type":"selector","dimension":"page","value":"p1"}]}}`,
 			firstMillis+pick(r, logHours...)*hourMillis)
 	}
-	text := compactText(t, someInterval(r), more)
-	return text, w.run(w.node(r), text)
+	return more
 }
 
 // discardStep marks a whole chunk unused.
