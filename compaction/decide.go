@@ -128,7 +128,7 @@ func newHold(ds *catalog.DatasourceView, c *spec.AutoCompaction, p Policy, nowMi
 	for _, u := range ds.Buckets {
 		if !u.Dropped() && len(u.Settled)+len(u.Tail) > 0 {
 			h.limitMillis = u.Bucket.EndMillis - c.SkipOffsetFromLatestMillis // buckets ascend: the last one stays
-			h.limitReason = fmt.Sprintf("the newest chunk ends at %s, and skipOffsetFromLatest is %s", showTime(u.Bucket.EndMillis),
+			h.limitReason = fmt.Sprintf("the newest chunk ends at %s, and skipOffsetFromLatest is %s", spec.FormatInstant(u.Bucket.EndMillis),
 				showMillis(c.SkipOffsetFromLatestMillis))
 		}
 	}
@@ -151,7 +151,7 @@ func (h *hold) reason(d *Decision, job *Job) string {
 	case h.config.InputSegmentSizeBytes > 0 && bytes > h.config.InputSegmentSizeBytes:
 		return fmt.Sprintf("it has %d bytes, more than inputSegmentSizeBytes %d", bytes, h.config.InputSegmentSizeBytes)
 	case attempt.Failures > 0 && h.nowMillis < retry:
-		return fmt.Sprintf("it has failed %s in a row, and is tried again at %s: %s", count(attempt.Failures, "time"), showTime(retry),
+		return fmt.Sprintf("it has failed %s in a row, and is tried again at %s: %s", count(attempt.Failures, "time"), spec.FormatInstant(retry),
 			attempt.Error)
 	}
 	return ""

@@ -206,7 +206,7 @@ func (l *bigLake) job() *Job {
 		state = catalog.HeadFolded
 	}
 	return &Job{
-		Datasource: "clicks", Schema: l.schema, Schemas: map[int32]*segment.Schema{1: l.schema}, Mode: ModeFull, State: state,
+		Datasource: "clicks", Schema: l.schema, Mode: ModeFull, State: state,
 		Buckets: []segment.Bucket{bigGroup()}, Definition: l.plan, Tail: l.tail, MaxRowsPerSegment: 5_000_000,
 		TargetSegmentBytes: 300_000_000,
 	}

@@ -212,7 +212,7 @@ func TestCancelling(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			calls := 0
 			j := Job{
-				Datasource: "clicks", Schema: l.schema, Schemas: l.schemas, Mode: ModeFull, Buckets: l.buckets(), Definition: l.plan,
+				Datasource: "clicks", Schema: l.schema, Mode: ModeFull, Buckets: l.buckets(), Definition: l.plan,
 				Settled: l.settled, Tail: l.tail, Sidecars: l.sidecars, MaxRowsPerSegment: 100,
 			}
 			var last, total int64
@@ -261,7 +261,7 @@ func TestFailpoints(t *testing.T) {
 func TestWrongJobsAreRefused(t *testing.T) {
 	l := smallLake(t, true)
 	sound := Job{
-		Datasource: "clicks", Schema: l.schema, Schemas: l.schemas, Mode: ModeFull, Buckets: l.buckets(), Definition: l.plan,
+		Datasource: "clicks", Schema: l.schema, Mode: ModeFull, Buckets: l.buckets(), Definition: l.plan,
 		Settled: l.settled, Tail: l.tail, Sidecars: l.sidecars,
 	}
 	for name, change := range map[string]func(j *Job){

@@ -186,7 +186,7 @@ func (l *execLake) run(mode Mode, tail []catalog.TailSegment) *Output {
 
 func (l *execLake) try(ctx context.Context, e *Executor, mode Mode, tail []catalog.TailSegment) (*Output, error) {
 	j := l.job
-	j.Datasource, j.Schema, j.Schemas, j.Mode, j.Buckets = "clicks", l.schema, l.schemas, mode, l.buckets()
+	j.Datasource, j.Schema, j.Mode, j.Buckets = "clicks", l.schema, mode, l.buckets()
 	j.Definition, j.Settled, j.Tail, j.Sidecars = l.plan, l.settled, tail, l.sidecars
 	return e.Run(ctx, &j, Naming{Incarnation: "abc", Epoch: 7}, nil)
 }

@@ -32,7 +32,6 @@ const (
 type Job struct {
 	Datasource string
 	Schema     *segment.Schema // the newest
-	Schemas    map[int32]*segment.Schema
 	Mode       Mode
 	Buckets    []segment.Bucket // ascending and adjacent, empty ones too: claimed and swapped together
 	State      catalog.HeadState

@@ -17,9 +17,9 @@ type Policy string
 // The standing policies of auto-compaction.
 const (
 	// PolicyRecent merges small tail segments of the newest chunks: cheap, and it changes no layout and no plan.
-	PolicyRecent Policy = "recent"
+	PolicyRecent Policy = spec.PolicyRecent
 	// PolicyHistorical compacts whole chunks towards the target size, where rewriting them is worth it.
-	PolicyHistorical Policy = "historical"
+	PolicyHistorical Policy = spec.PolicyHistorical
 )
 
 // What a task that does not say it gets.
@@ -134,7 +134,7 @@ func (p *TaskPlan) hasData() bool {
 func noSegmentsMessage(t *spec.Task, plan *TaskPlan) string {
 	where := make([]string, len(t.Intervals))
 	for i, interval := range t.Intervals {
-		where[i] = showInterval(interval)
+		where[i] = interval.String()
 	}
 	text := fmt.Sprintf("%v: %s holds no data in %s", ErrNoSegments, t.DataSource, strings.Join(where, ", "))
 	if len(plan.Chunks) > 0 {

@@ -81,7 +81,7 @@ func (r *request) chunks(ds *catalog.DatasourceView, intervals []spec.Interval, 
 		default:
 			c.problems = append(c.problems, spec.Problem{Path: granularityPath, Message: fmt.Sprintf(
 				"the chunk %s is neither part of a %s nor made of whole ones: its rows stay together for ever",
-				showInterval(c.interval), r.granularity)})
+				c.interval.String(), r.granularity)})
 			out = append(out, c)
 		}
 	}
@@ -108,8 +108,8 @@ func (r *request) checkAligned(intervals []spec.Interval) spec.Problems {
 		if start != i.StartMillis || end != i.EndMillis {
 			problems = append(problems, spec.Problem{Path: "interval", Message: fmt.Sprintf(
 				"%s is not made of whole chunks of segmentGranularity %s: ask for %s, or set ioConfig.allowNonAlignedInterval, "+
-					"so that whole chunks are taken", showInterval(i), r.granularity,
-				showInterval(spec.Interval{StartMillis: start, EndMillis: end}))})
+					"so that whole chunks are taken", i.String(), r.granularity,
+				spec.Interval{StartMillis: start, EndMillis: end}.String())})
 		}
 	}
 	return problems
@@ -126,7 +126,7 @@ func (r *request) joined(ds *catalog.DatasourceView, intervals []spec.Interval, 
 		c.units = append(c.units, u)
 		if u.Bucket.StartMillis < span.StartMillis || u.Bucket.EndMillis > span.EndMillis {
 			return refuse("the chunk %s has been compacted together for ever, and lies only partly in %s",
-				showInterval(intervalOf(u.Bucket)), showInterval(span))
+				intervalOf(u.Bucket).String(), span.String())
 		}
 	}
 	if len(c.units) == 1 && intervalOf(c.units[0].Bucket) == span {
@@ -144,7 +144,7 @@ func (r *request) joined(ds *catalog.DatasourceView, intervals []spec.Interval, 
 		}
 		if len(c.buckets) == catalog.MaxSwapBuckets {
 			return refuse("%s has more than %d chunks of %s, the most that can be joined: choose a finer segmentGranularity",
-				showInterval(span), catalog.MaxSwapBuckets, bucket)
+				span.String(), catalog.MaxSwapBuckets, bucket)
 		}
 		c.buckets, at = append(c.buckets, segment.Bucket{StartMillis: start, EndMillis: end}), end
 	}
@@ -229,23 +229,10 @@ func intervalOf(b segment.Bucket) spec.Interval {
 }
 
 func touches(intervals []spec.Interval, i spec.Interval) bool {
-	return slices.ContainsFunc(intervals, func(o spec.Interval) bool {
-		return i.StartMillis < o.EndMillis && i.EndMillis > o.StartMillis
-	})
+	return slices.ContainsFunc(intervals, i.Overlaps)
 }
 
 // covers needs joined intervals.
 func covers(intervals []spec.Interval, i spec.Interval) bool {
-	return slices.ContainsFunc(intervals, func(o spec.Interval) bool {
-		return o.StartMillis <= i.StartMillis && i.EndMillis <= o.EndMillis
-	})
-}
-
-// isoMillis is Druid's form of a time.
-const isoMillis = "2006-01-02T15:04:05.000Z"
-
-func showTime(millis int64) string { return time.UnixMilli(millis).UTC().Format(isoMillis) }
-
-func showInterval(i spec.Interval) string {
-	return showTime(i.StartMillis) + "/" + showTime(i.EndMillis)
+	return slices.ContainsFunc(intervals, func(o spec.Interval) bool { return o.Contains(i) })
 }

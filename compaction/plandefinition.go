@@ -30,7 +30,7 @@ func (t *target) state() catalog.HeadState {
 
 // target narrows the plans of the chunk's units as the request asks. Units with different plans meet first.
 func (r *request) target(ds *catalog.DatasourceView, c *chunk) (*target, spec.Problems) {
-	where := "the plan of " + showInterval(c.interval)
+	where := "the plan of " + c.interval.String()
 	current, err := r.planOf(ds, c)
 	if err != nil {
 		return nil, problemsOf(where, err)
@@ -117,7 +117,7 @@ func (r *request) checkJoin(ds *catalog.DatasourceView, c *chunk, joint *rollup.
 	members := 0
 	for _, u := range c.units {
 		members += len(u.Members)
-		parts = append(parts, part{showInterval(intervalOf(u.Bucket)), u.PlanSpec})
+		parts = append(parts, part{intervalOf(u.Bucket).String(), u.PlanSpec})
 	}
 	if members == len(c.buckets) {
 		parts = parts[1:]
@@ -140,7 +140,7 @@ func (r *request) checkJoin(ds *catalog.DatasourceView, c *chunk, joint *rollup.
 		if !bytes.Equal(have, want) {
 			return spec.Problems{{Path: granularityPath, Message: fmt.Sprintf(
 				"%s cannot join into %s as things are: parts of it have narrower plans, and what queries see would change beyond what "+
-					"the task asks; ask for the common plan too: %s", p.where, showInterval(c.interval), want)}}
+					"the task asks; ask for the common plan too: %s", p.where, c.interval.String(), want)}}
 		}
 	}
 	return nil
@@ -207,7 +207,7 @@ func (r *request) checkTarget(ds *catalog.DatasourceView, c *chunk, t *target) s
 	if t.changed && c.partly && !r.allowUnaligned {
 		problems = append(problems, spec.Problem{Path: "interval", Message: fmt.Sprintf(
 			"the chunk %s lies only partly in it, and a chunk changes its plan as a whole: ask for whole chunks, or set "+
-				"ioConfig.allowNonAlignedInterval, so that they are taken whole", showInterval(c.interval))})
+				"ioConfig.allowNonAlignedInterval, so that they are taken whole", c.interval.String())})
 	}
 	if t.definition != nil && !t.definition.QueryGranularity.IsZero() {
 		g := t.definition.QueryGranularity
@@ -215,7 +215,7 @@ func (r *request) checkTarget(ds *catalog.DatasourceView, c *chunk, t *target) s
 		switch {
 		case start != c.interval.StartMillis || !endsChunk(g, c.interval.EndMillis):
 			problems = append(problems, spec.Problem{Path: "granularitySpec.queryGranularity", Message: fmt.Sprintf(
-				"%s is coarser than the chunk %s: it must be as fine as the segmentGranularity, or finer", g, showInterval(c.interval))})
+				"%s is coarser than the chunk %s: it must be as fine as the segmentGranularity, or finer", g, c.interval.String())})
 		case !c.cut.IsZero() && !g.Divides(c.cut):
 			problems = append(problems, spec.Problem{Path: granularityPath, Message: fmt.Sprintf(
 				"%s does not hold whole chunks of queryGranularity %s", c.cut, g)})
@@ -225,7 +225,7 @@ func (r *request) checkTarget(ds *catalog.DatasourceView, c *chunk, t *target) s
 		if !keeps(t.definition, ds.Schema, name) {
 			problems = append(problems, spec.Problem{
 				Path:    fmt.Sprintf("tuningConfig.partitionsSpec.partitionDimensions[%d]", i),
-				Message: fmt.Sprintf("%q is not among the dimensions of the chunk %s", name, showInterval(c.interval)),
+				Message: fmt.Sprintf("%q is not among the dimensions of the chunk %s", name, c.interval.String()),
 			})
 		}
 	}

@@ -20,12 +20,12 @@ func (r *request) planDiscard(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
 	if c.partly && ds.Schema.Dedup {
 		p.Problems = spec.Problems{{Path: "interval", Message: fmt.Sprintf(
 			"the chunk %s lies only partly in it, and the datasource removes copies: name the whole chunk, or compact it with a "+
-				"transformSpec.filter", showInterval(c.interval))}}
+				"transformSpec.filter", c.interval.String())}}
 		return p.refused()
 	}
 	if withDeletions(c) != nil {
 		p.Problems = spec.Problems{{Path: "interval", Message: fmt.Sprintf(
-			"the chunk %s has deletion vectors, which this version cannot apply", showInterval(c.interval))}}
+			"the chunk %s has deletion vectors, which this version cannot apply", c.interval.String())}}
 		return p.refused()
 	}
 	t, problems := (&request{plans: r.plans}).target(ds, c)

@@ -81,7 +81,7 @@ func (r *request) planChunk(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
 	}
 	if u := withDeletions(c); u != nil {
 		p.Problems = append(p.Problems, spec.Problem{Path: "interval", Message: fmt.Sprintf(
-			"the chunk %s has deletion vectors, which this version cannot apply", showInterval(intervalOf(u.Bucket)))})
+			"the chunk %s has deletion vectors, which this version cannot apply", intervalOf(u.Bucket).String())})
 	}
 	if len(p.Problems) > 0 {
 		return p.refused()
@@ -214,7 +214,7 @@ func (r *request) forgets(ds *catalog.DatasourceView, c *chunk) bool {
 // job writes the decision down. ModeTail chooses its inputs itself.
 func (r *request) job(ds *catalog.DatasourceView, c *chunk, t *target, l layout, mode Mode) *Job {
 	j := &Job{
-		Datasource: ds.Name, Schema: ds.Schema, Schemas: ds.Schemas, Mode: mode, Buckets: c.buckets, State: t.state(),
+		Datasource: ds.Name, Schema: ds.Schema, Mode: mode, Buckets: c.buckets, State: t.state(),
 		Definition: t.definition, Plan: t.number, PlanSpec: t.planSpec, ForgetIDs: r.forgets(ds, c), Chunk: c.cut,
 		MaxRowsPerSegment: r.maxRows, TargetSegmentBytes: r.targetBytes, PartitionDimensions: l.PartitionDimensions,
 	}

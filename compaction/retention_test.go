@@ -27,7 +27,7 @@ func TestRetention(t *testing.T) {
 		}
 		out := "floor: none\n"
 		if floor := RetentionFloor(rules, g, instant(t, now), instant(t, oldest)); floor != 0 {
-			out = fmt.Sprintf("floor: %s\n", showTime(floor))
+			out = fmt.Sprintf("floor: %s\n", spec.FormatInstant(floor))
 		}
 		for _, text := range RetentionWarnings(rules) {
 			out += text + "\n"
@@ -68,8 +68,8 @@ func TestRetentionFloorAsDefined(t *testing.T) {
 			at, end = g.Chunk(end)
 		}
 		if got := RetentionFloor(rules, g, now, oldest); got != want {
-			t.Fatalf("seed %d, case %d: %s, oldest %s, now %s, rules %+v: floor %s, want %s", seed, i, g, showTime(oldest), showTime(now),
-				rules, showTime(got), showTime(want))
+			t.Fatalf("seed %d, case %d: %s, oldest %s, now %s, rules %+v: floor %s, want %s", seed, i, g, spec.FormatInstant(oldest), spec.FormatInstant(now),
+				rules, spec.FormatInstant(got), spec.FormatInstant(want))
 		}
 	}
 }

@@ -66,7 +66,6 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 // RunOptions belong to one attempt at a task.
 type RunOptions struct {
 	Claims Claims
-	Node   string
 	// Progress is told how many of the task's chunks are done; nil: nobody.
 	Progress func(done, total int)
 	Log      *slog.Logger // the task's own log; nil: silent
@@ -80,7 +79,7 @@ type Busy struct {
 func (e *Busy) Error() string {
 	where := make([]string, len(e.Intervals))
 	for i, interval := range e.Intervals {
-		where[i] = showInterval(interval)
+		where[i] = interval.String()
 	}
 	return "claimed by other tasks: " + strings.Join(where, ", ")
 }
@@ -174,7 +173,7 @@ func (w *Worker) verify(ctx context.Context, datasource string, report *Report, 
 		for _, b := range res.manifest.Buckets {
 			u := unitOf(ds, b)
 			if u == nil || u.Head == nil || u.Head.Sequence < res.manifest.Sequence {
-				return fmt.Errorf("the catalog does not show what was swapped into %s: plan again", showInterval(intervalOf(b)))
+				return fmt.Errorf("the catalog does not show what was swapped into %s: plan again", intervalOf(b).String())
 			}
 		}
 	}

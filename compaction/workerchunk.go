@@ -66,7 +66,7 @@ func (r *taskRun) all(ctx context.Context, plan *TaskPlan) error {
 func (r *taskRun) finish(res *chunkResult) {
 	r.results = append(r.results, *res)
 	r.done++
-	where := showInterval(res.interval)
+	where := res.interval.String()
 	if res.err != nil {
 		r.o.Log.Warn("chunk", "interval", where, "outcome", string(res.Outcome), "error", res.err.Error())
 	} else {
@@ -95,9 +95,9 @@ func (r *taskRun) verdict() error {
 		case errors.Is(res.err, errBusy):
 			busy.Intervals = append(busy.Intervals, res.interval)
 		case errors.As(res.err, &taskError):
-			final = append(final, fmt.Errorf("%s: %w", showInterval(res.interval), res.err))
+			final = append(final, fmt.Errorf("%s: %w", res.interval.String(), res.err))
 		default:
-			transient = append(transient, fmt.Errorf("%s: %w", showInterval(res.interval), res.err))
+			transient = append(transient, fmt.Errorf("%s: %w", res.interval.String(), res.err))
 		}
 	}
 	switch {
@@ -115,7 +115,7 @@ func (r *taskRun) verdict() error {
 // chunk is claimed, not what it showed when the task was planned.
 func (r *taskRun) one(ctx context.Context, planned ChunkPlan) *chunkResult {
 	res := &chunkResult{interval: planned.Interval}
-	res.Interval, res.Before = showInterval(planned.Interval), planned.Before
+	res.Interval, res.Before = planned.Interval.String(), planned.Before
 	buckets := planned.Buckets
 	if planned.Job == nil { // nothing to claim: the plan's view is word enough
 		res.settle(planned)
@@ -145,7 +145,7 @@ func (e *againError) Unwrap() error { return e.err }
 // settle takes over a plan without a job.
 func (res *chunkResult) settle(p ChunkPlan) {
 	res.Reason, res.Before, res.After, res.Outcome = p.Reason, p.Before, p.Before, OutcomeNothing
-	res.interval, res.Interval, res.Mode, res.Stats, res.Totals = p.Interval, showInterval(p.Interval), "", Stats{}, p.totals
+	res.interval, res.Interval, res.Mode, res.Stats, res.Totals = p.Interval, p.Interval.String(), "", Stats{}, p.totals
 	if len(p.Problems) > 0 {
 		res.err = &TaskError{Err: &PlanError{Problems: p.Problems}}
 	}
@@ -200,7 +200,7 @@ func (r *taskRun) attempt(ctx context.Context, res *chunkResult, buckets []segme
 		res.settle(*c)
 		return nil, res.err
 	case !slices.Equal(c.Buckets, buckets):
-		res.interval, res.Interval = c.Interval, showInterval(c.Interval)
+		res.interval, res.Interval = c.Interval, c.Interval.String()
 		return c.Buckets, &againError{errors.New("the chunk has become part of another")}
 	default:
 		return nil, r.carryOut(ctx, res, view, claim, c)
@@ -354,7 +354,7 @@ func (r *taskRun) report(plan *TaskPlan) *Report {
 func showIntervals(in []spec.Interval) []string {
 	var out []string
 	for _, i := range in {
-		out = append(out, showInterval(i))
+		out = append(out, i.String())
 	}
 	return out
 }

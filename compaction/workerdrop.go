@@ -28,7 +28,7 @@ func (w *Worker) Drop(ctx context.Context, datasource string, claims Claims) (dr
 		}
 		done, err := w.dropOne(ctx, datasource, claims, c.Buckets)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("drop %s of %s: %w", showInterval(c.Interval), datasource, err))
+			failed = append(failed, fmt.Errorf("drop %s of %s: %w", c.Interval.String(), datasource, err))
 		}
 		if done {
 			dropped++
@@ -47,7 +47,7 @@ func planFloors(view *catalog.View, datasource string) []ChunkPlan {
 	r := &request{acknowledgedMillis: view.AcknowledgedDedupFloor(datasource)}
 	for _, u := range ds.Buckets {
 		p := ChunkPlan{Interval: intervalOf(u.Bucket), Buckets: u.Members, Before: shapeOf(u)}
-		j := &Job{Datasource: ds.Name, Schema: ds.Schema, Schemas: ds.Schemas, Buckets: u.Members}
+		j := &Job{Datasource: ds.Name, Schema: ds.Schema, Buckets: u.Members}
 		j.keepHead(u)
 		switch {
 		case u.Bucket.EndMillis <= ds.RetentionFloorMillis:
@@ -101,7 +101,7 @@ func (w *Worker) dropOne(ctx context.Context, datasource string, claims Claims, 
 		if swapped.Outcome != catalog.SwapDone {
 			return false, nil
 		}
-		w.o.Logger.Info("chunk", "datasource", datasource, "interval", showInterval(p.Interval), "mode", string(p.Job.Mode),
+		w.o.Logger.Info("chunk", "datasource", datasource, "interval", p.Interval.String(), "mode", string(p.Job.Mode),
 			"reason", p.Reason)
 		return p.Job.Mode == ModeDrop && !p.Before.Dropped, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"drumlin/catalog"
 	"drumlin/compaction"
@@ -229,7 +228,7 @@ func (c *Coordinator) settingHistory(ctx context.Context, kind catalog.SettingKi
 	}
 	out := make([]SettingVersion, 0, len(versions))
 	for _, v := range versions {
-		out = append(out, SettingVersion{Version: v.Version, Time: instant(time.UnixMilli(v.UpdatedMillis), true), Value: v.Value})
+		out = append(out, SettingVersion{Version: v.Version, Time: spec.FormatInstant(v.UpdatedMillis), Value: v.Value})
 	}
 	return out, nil
 }

@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"drumlin/catalog"
+	"drumlin/spec"
 )
 
 // Who asked for a task, as catalog.Task.Origin says: a person, or one of the standing policies of auto-compaction.
 const (
 	originUser       = "user"
-	originRecent     = "recent"
-	originHistorical = "historical"
+	originRecent     = spec.PolicyRecent
+	originHistorical = spec.PolicyHistorical
 )
 
 // automatic says whether a policy asked for the task.

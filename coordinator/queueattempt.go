@@ -177,7 +177,7 @@ func (a *attempt) work(ctx context.Context, t *catalog.Task, parsed *spec.Task, 
 	var tells sync.WaitGroup
 	tells.Go(func() { a.tellProgress(telling, t.Epoch) })
 	report, err := a.q.worker.Run(ctx, parsed, compaction.RunOptions{
-		Claims: claims, Node: a.q.node.ID, Progress: a.progress.set, Log: log,
+		Claims: claims, Progress: a.progress.set, Log: log,
 	})
 	stopTelling()
 	tells.Wait()

@@ -135,9 +135,9 @@ func forgettable(tasks map[string]*catalog.TaskView, o *CompactionOptions) []*ca
 		}
 	}
 	var out []*catalog.TaskView
-	for g, list := range ended {
+	for _, list := range ended {
 		keep := o.KeepUserTasks
-		if g.origin == originRecent || g.origin == originHistorical {
+		if automatic(list[0]) {
 			keep = o.KeepAutomaticTasks
 		}
 		if len(list) > keep {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"time"
 
 	"drumlin/catalog"
 	"drumlin/spec"
@@ -140,8 +139,8 @@ func (c *Coordinator) runnerCode(t *catalog.TaskView) string {
 
 func (c *Coordinator) taskStatus(view *catalog.View, t *catalog.TaskView) TaskStatus {
 	s := TaskStatus{
-		ID: t.ID, GroupID: t.Group, Type: t.Type, CreatedTime: instantMillis(t.CreatedMillis),
-		QueueInsertionTime: instantMillis(t.CreatedMillis), StatusCode: string(catalog.TaskRunning), RunnerStatusCode: c.runnerCode(t),
+		ID: t.ID, GroupID: t.Group, Type: t.Type, CreatedTime: spec.FormatInstant(t.CreatedMillis),
+		QueueInsertionTime: spec.FormatInstant(t.CreatedMillis), StatusCode: string(catalog.TaskRunning), RunnerStatusCode: c.runnerCode(t),
 		DurationMillis: -1, Location: location(view, t.Node), DataSource: t.Datasource, Priority: t.Priority, Origin: t.Origin,
 		Attempt: t.Attempt, CancelRequested: t.CancelRequested, ChunksDone: t.Done, ChunksTotal: t.Total,
 	}
@@ -160,7 +159,7 @@ func (c *Coordinator) taskStatus(view *catalog.View, t *catalog.TaskView) TaskSt
 		s.ErrorMsg = &nobody
 	}
 	if s.RunnerStatusCode == runnerWaiting {
-		s.NextAttempt = instantMillis(t.NotBeforeMillis)
+		s.NextAttempt = spec.FormatInstant(t.NotBeforeMillis)
 	}
 	return s
 }
@@ -192,5 +191,3 @@ func location(view *catalog.View, node string) TaskLocation {
 	}
 	return out
 }
-
-func instantMillis(millis int64) string { return instant(time.UnixMilli(millis), true) }

@@ -14,6 +14,7 @@ import (
 	"drumlin/duckdb"
 	"drumlin/query/cache"
 	"drumlin/segment"
+	"drumlin/spec"
 )
 
 // builder makes the views of one query: from a snapshot, through plans, to temporary views in a session.
@@ -76,9 +77,9 @@ func readable(b *catalog.BucketView) error {
 	case b.Head == nil || b.Dropped():
 		return nil
 	case b.Head.State != catalog.HeadRaw && b.Head.State != catalog.HeadFolded:
-		return fmt.Errorf("the bucket at %s holds rows in the state %q, which this version cannot read", isoTime(b.Bucket.StartMillis), b.Head.State)
+		return fmt.Errorf("the bucket at %s holds rows in the state %q, which this version cannot read", spec.FormatInstant(b.Bucket.StartMillis), b.Head.State)
 	case b.Manifest == nil || len(b.Manifest.Deletions) > 0:
-		return fmt.Errorf("the bucket at %s has rows marked as deleted, which this version cannot leave out", isoTime(b.Bucket.StartMillis))
+		return fmt.Errorf("the bucket at %s has rows marked as deleted, which this version cannot leave out", spec.FormatInstant(b.Bucket.StartMillis))
 	}
 	return nil
 }

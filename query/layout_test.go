@@ -14,6 +14,7 @@ import (
 	"drumlin/catalog"
 	"drumlin/duckdb"
 	"drumlin/segment"
+	"drumlin/spec"
 )
 
 // settle makes every bucket of one unit what a compaction leaves.
@@ -125,7 +126,7 @@ func TestAColumnThatAFileLacksIsNull(t *testing.T) {
 	e := w.engine()
 	for range 2 { // hot, then cold
 		got := mustAsk(t, e, "SELECT * FROM events ORDER BY page")
-		want := fmt.Sprintf("[%q 5 \"new\" %q null \"old\"]", isoTime(t0), isoTime(t0))
+		want := fmt.Sprintf("[%q 5 \"new\" %q null \"old\"]", spec.FormatInstant(t0), spec.FormatInstant(t0))
 		if fmt.Sprint(got) != want {
 			t.Errorf("got %v, want %s", got, want)
 		}
@@ -135,7 +136,7 @@ func TestAColumnThatAFileLacksIsNull(t *testing.T) {
 		w.commit(tab, p, 2)
 	}
 	newer.SortBy, newer.Dimensions = []string{segment.TimeColumn, "n"}, []string{"n"} // the spec fills page no more
-	if got := mustAsk(t, e, "SELECT * FROM events WHERE page = 'old'"); fmt.Sprint(got) != fmt.Sprintf("[%q null \"old\"]", isoTime(t0)) {
+	if got := mustAsk(t, e, "SELECT * FROM events WHERE page = 'old'"); fmt.Sprint(got) != fmt.Sprintf("[%q null \"old\"]", spec.FormatInstant(t0)) {
 		t.Errorf("a dropped column stands last: %v", got)
 	}
 }
@@ -218,7 +219,7 @@ func TestRejectsAreShownHotAndCold(t *testing.T) {
 	e := w.engine()
 	ask := `SELECT datasource, supervisor, topic, generation, "partition", "offset", "timestamp", reason, raw_bytes FROM sys.rejects ORDER BY reason`
 	hot := mustAsk(t, e, ask)
-	if len(hot) != 6 || hot[3] != fmt.Sprintf(`"events" "events" "topic-events" 0 1 1 %q "reason_3" 8`, isoTime(t0+3*hour/2)) {
+	if len(hot) != 6 || hot[3] != fmt.Sprintf(`"events" "events" "topic-events" 0 1 1 %q "reason_3" 8`, spec.FormatInstant(t0+3*hour/2)) {
 		t.Errorf("hot: %v", hot)
 	}
 	w.commit(tab, tab.partitions[0], 2)

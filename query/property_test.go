@@ -11,6 +11,7 @@ import (
 
 	"drumlin/catalog"
 	"drumlin/segment"
+	"drumlin/spec"
 )
 
 // oracle computes, in plain Go, which rows of the logs below a cut count: one per identity, the one with the lowest
@@ -177,7 +178,7 @@ func shown(rows []worldRow, keep func(worldRow) bool) []string {
 		if p, ok := r.values[0].(string); ok {
 			page = strconv.Quote(p)
 		}
-		out = append(out, fmt.Sprintf("%q %s %d", isoTime(r.millis), page, r.values[1]))
+		out = append(out, fmt.Sprintf("%q %s %d", spec.FormatInstant(r.millis), page, r.values[1]))
 	}
 	return out
 }

@@ -57,7 +57,7 @@ func newTableRules(ds *catalog.DatasourceView) (*tableRules, error) {
 			err = t.check(b, t.list[at])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("datasource %s: the bucket at %s: %w", ds.Name, isoTime(b.Bucket.StartMillis), err)
+			return nil, fmt.Errorf("datasource %s: the bucket at %s: %w", ds.Name, spec.FormatInstant(b.Bucket.StartMillis), err)
 		}
 	}
 	return t, nil

@@ -8,6 +8,7 @@ import (
 
 	"drumlin/catalog"
 	"drumlin/segment"
+	"drumlin/spec"
 )
 
 // chunkColumns are those of sys.chunks: one row for each time chunk, or group of chunks compacted together, that has committed
@@ -92,7 +93,7 @@ func chunkRow(datasource string, b *catalog.BucketView) []any {
 		last = jsonOrNull(b.Manifest.LastCompaction)
 	}
 	return []any{
-		datasource, isoTime(b.Bucket.StartMillis), isoTime(b.Bucket.EndMillis), f.segments, f.tailSegments, f.rows, f.bytes, f.events,
+		datasource, spec.FormatInstant(b.Bucket.StartMillis), spec.FormatInstant(b.Bucket.EndMillis), f.segments, f.tailSegments, f.rows, f.bytes, f.events,
 		f.rollupRatio(), f.totals.Duplicates, f.totals.Filtered, f.writeAmplification(), state, jsonOrNull(b.PlanSpec), sequence,
 		int64(len(b.Members)), f.knownIDs, f.sidecarBytes, f.totals.AbsorbedSegments, f.totals.AbsorbedRows, f.totals.AbsorbedBytes,
 		f.totals.WrittenSegments, f.totals.WrittenBytes, last,
@@ -121,7 +122,7 @@ func bucketShapeOf(own *tableRules, table columnNames, b *catalog.BucketView) (b
 	if own.rollup {
 		at, err := own.add(b.PlanSpec)
 		if err != nil {
-			return out, fmt.Errorf("the bucket at %s: %w", isoTime(b.Bucket.StartMillis), err)
+			return out, fmt.Errorf("the bucket at %s: %w", spec.FormatInstant(b.Bucket.StartMillis), err)
 		}
 		if out.columns, err = own.list[at].names(); err != nil {
 			return out, err

@@ -4,17 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
-	"time"
 
 	"drumlin/catalog"
 	"drumlin/segment"
 	"drumlin/spec"
 )
-
-// isoMillis is Druid's form of a time in system tables.
-const isoMillis = "2006-01-02T15:04:05.000Z"
-
-func isoTime(millis int64) string { return time.UnixMilli(millis).UTC().Format(isoMillis) }
 
 // segmentRow is one row of sys.segments before its number within bucket and version is known.
 type segmentRow struct {
@@ -45,7 +39,7 @@ func segmentRows(s *snapshot) ([][]any, error) {
 		}
 		numbers := map[string]int64{}
 		for _, r := range found {
-			interval := isoTime(r.bucket.StartMillis) + "_" + isoTime(r.bucket.EndMillis)
+			interval := spec.FormatInstant(r.bucket.StartMillis) + "_" + spec.FormatInstant(r.bucket.EndMillis)
 			group := interval + "_" + r.version
 			number := numbers[group]
 			numbers[group]++
@@ -56,7 +50,7 @@ func segmentRows(s *snapshot) ([][]any, error) {
 }
 
 func (r *segmentRow) values(number int64) []any {
-	start, end := isoTime(r.bucket.StartMillis), isoTime(r.bucket.EndMillis)
+	start, end := spec.FormatInstant(r.bucket.StartMillis), spec.FormatInstant(r.bucket.EndMillis)
 	id := fmt.Sprintf("%s_%s_%s_%s", r.datasource, start, end, r.version)
 	if number > 0 {
 		id += fmt.Sprintf("_%d", number)
@@ -87,7 +81,7 @@ func datasourceSegments(name string, ds *datasourceSnapshot) ([]segmentRow, erro
 	}
 	// version gives every commit, swap and hot range a time-like text that is its own for ever and grows with the catalog's
 	// revision.
-	version := func(revision int64) string { return isoTime(ds.view.CreatedMillis + revision) }
+	version := func(revision int64) string { return spec.FormatInstant(ds.view.CreatedMillis + revision) }
 	var rows []segmentRow
 	for _, b := range ds.view.Buckets {
 		if b.Dropped() {

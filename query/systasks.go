@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"drumlin/catalog"
+	"drumlin/spec"
 )
 
 // taskColumns are Druid's, then the task's place in the queue.
@@ -25,7 +26,7 @@ func taskRows(v *catalog.View, nowMillis int64) [][]any {
 	for _, t := range tasks {
 		status, runner := taskState(t, nowMillis)
 		location, host, port := taskLocation(v, t.Node)
-		created := isoTime(t.CreatedMillis)
+		created := spec.FormatInstant(t.CreatedMillis)
 		rows = append(rows, []any{
 			t.ID, t.Group, t.Type, t.Datasource, created, created, status, runner, taskDuration(t),
 			location, host, port, int64(-1), textOrNull(t.Error), int64(t.Priority), t.Origin, int64(t.Attempt), int64(t.Done), int64(t.Total),
@@ -63,7 +64,7 @@ func nextAttempt(t *catalog.TaskView, runner string) any {
 	if runner != "WAITING" {
 		return nil
 	}
-	return isoTime(t.NotBeforeMillis)
+	return spec.FormatInstant(t.NotBeforeMillis)
 }
 
 // taskLocation is the address of the newest attempt's node, while the node lives.
@@ -91,5 +92,5 @@ func timeOrNull(millis int64) any {
 	if millis == 0 {
 		return nil
 	}
-	return isoTime(millis)
+	return spec.FormatInstant(millis)
 }

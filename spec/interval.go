@@ -52,10 +52,11 @@ const (
 
 // String returns the interval in Druid's form, which ParseInterval reads.
 func (i Interval) String() string {
-	return formatInstant(i.StartMillis) + "/" + formatInstant(i.EndMillis)
+	return FormatInstant(i.StartMillis) + "/" + FormatInstant(i.EndMillis)
 }
 
-func formatInstant(millis int64) string {
+// FormatInstant writes Unix milliseconds in Druid's form: in UTC, with milliseconds.
+func FormatInstant(millis int64) string {
 	return time.UnixMilli(millis).UTC().Format("2006-01-02T15:04:05.000Z07:00")
 }
 

@@ -77,10 +77,10 @@ func TestPeriodsOfTheCalendar(t *testing.T) {
 		}
 		at := millisOf(t, c.at)
 		if got := p.Before(at); got != millisOf(t, c.before) {
-			t.Errorf("%s before %s is %s", c.period, c.at, formatInstant(got))
+			t.Errorf("%s before %s is %s", c.period, c.at, FormatInstant(got))
 		}
 		if got := p.After(at); got != millisOf(t, c.after) {
-			t.Errorf("%s after %s is %s", c.period, c.at, formatInstant(got))
+			t.Errorf("%s after %s is %s", c.period, c.at, FormatInstant(got))
 		}
 	}
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC).UnixMilli()
