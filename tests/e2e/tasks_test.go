@@ -87,6 +87,15 @@ FROM sys.segments WHERE "datasource" = 'wikipedia' and "start"='2015-09-12T00:00
 	if err != nil || status != http.StatusOK || !strings.Contains(string(log), "attempt ends") {
 		t.Errorf("the log: %v, %d, %s", err, status, log)
 	}
+	row := d.SQL(t, fmt.Sprintf(`SELECT * FROM sys.tasks WHERE task_id = '%s'`, id)).Rows[0]
+	if row["status"] != "SUCCESS" || row["type"] != "compact" || row["datasource"] != "wikipedia" {
+		t.Errorf("sys.tasks: %v", row)
+	}
+	chunk := d.SQL(t, `SELECT segments, "rows", events, tail_segments FROM sys.chunks WHERE datasource = 'wikipedia' AND "rows" > 0`).Rows
+	if len(chunk) != 1 || chunk[0]["segments"] != number(1) || chunk[0]["tail_segments"] != number(0) ||
+		chunk[0]["rows"] != number(wikipediaRows) || chunk[0]["events"] != number(wikipediaRows) {
+		t.Errorf("sys.chunks: %v", chunk)
+	}
 }
 
 // hoursSpec is a datasource of hours, rolled up or not.

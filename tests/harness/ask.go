@@ -75,7 +75,13 @@ func (d *Dev) Ask(ctx context.Context, sql string) (*Answer, error) {
 // SQL asks a query that must be answered.
 func (d *Dev) SQL(t testing.TB, sql string) *Answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	return d.SQLWithin(t, sql, time.Minute)
+}
+
+// SQLWithin asks a query that must be answered within the budget.
+func (d *Dev) SQLWithin(t testing.TB, sql string, budget time.Duration) *Answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
 	answer, err := d.Ask(ctx, sql)
 	if err != nil {
