@@ -9,6 +9,7 @@ import (
 	"drumlin/rollup"
 	"drumlin/rollup/fold"
 	"drumlin/segment"
+	"drumlin/segment/rows"
 )
 
 // folding is one job's work of grouping rows: what a folder holds beyond its limit is spilled as a sorted run of folded rows,
@@ -147,7 +148,7 @@ func (f *folding) each(ctx context.Context, fn func(arrow.RecordBatch) error) er
 func (f *folding) refold(ctx context.Context, from rowStream, fn func(arrow.RecordBatch) error) error {
 	asm := newAssembler(f.x, f.x.plan.FoldedSchema(), 0)
 	defer asm.drop()
-	fixed, batchBytes := fixedRowBytes(asm.schema), f.x.runBatchBytes()
+	fixed, batchBytes := rows.FixedBytes(asm.schema), f.x.runBatchBytes()
 	var bytes int64
 	var last keptRow
 	defer last.release()

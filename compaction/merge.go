@@ -384,16 +384,3 @@ func (t textSizes) of(row int) int64 {
 	}
 	return sum
 }
-
-// fixedRowBytes is what a row takes in columns beside its texts and states.
-func fixedRowBytes(s *arrow.Schema) int64 {
-	var sum int64
-	for _, f := range s.Fields() {
-		if t, ok := f.Type.(arrow.FixedWidthDataType); ok {
-			sum += int64(t.Bytes())
-		} else {
-			sum += int64(arrow.Int32SizeBytes)
-		}
-	}
-	return sum
-}

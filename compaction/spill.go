@@ -206,7 +206,7 @@ func (s *rowSorter) copyRows(ctx context.Context, from rowStream, out *runWriter
 		defer rec.Release()
 		return out.write(rec)
 	}
-	fixed, batchBytes := fixedRowBytes(s.schema), s.x.runBatchBytes()
+	fixed, batchBytes := rows.FixedBytes(s.schema), s.x.runBatchBytes()
 	var bytes int64
 	for {
 		r, ok, err := from.next(ctx)

@@ -26,7 +26,7 @@ type cutter struct {
 	part     int64
 	rows     int64 // of the segment
 	bytes    int64
-	text     int64 // of the row group
+	group    int64 // bytes of the row group
 	pushed   int
 }
 
@@ -34,7 +34,7 @@ type cutter struct {
 func newCutter(x *execution, s *arrow.Schema, sortBy []string, cut *cutting) *cutter {
 	x.writers.layout(s, sortBy)
 	c := &cutter{
-		x: x, asm: newAssembler(x, s, cut.skip()), cut: cut, fixed: fixedRowBytes(s), maxRows: x.job.MaxRowsPerSegment,
+		x: x, asm: newAssembler(x, s, cut.skip()), cut: cut, fixed: rows.FixedBytes(s), maxRows: x.job.MaxRowsPerSegment,
 		maxBytes: x.job.TargetSegmentBytes * arrowPerObjectByte,
 	}
 	if cut.ranges != nil {
@@ -45,8 +45,7 @@ func newCutter(x *execution, s *arrow.Schema, sortBy []string, cut *cutting) *cu
 
 func (c *cutter) push(ctx context.Context, r rowAt) error {
 	slot := c.asm.at(r)
-	text := slot.sizes.of(r.row)
-	bytes := c.fixed + text
+	bytes := c.fixed + slot.sizes.of(r.row)
 	var part int64
 	if slot.parts != nil {
 		part = slot.parts[r.row]
@@ -56,7 +55,7 @@ func (c *cutter) push(ctx context.Context, r rowAt) error {
 		if err := c.endSegment(ctx); err != nil {
 			return err
 		}
-	case c.asm.rows == segment.RowGroupRows || c.text+text > rows.MaxRowGroupTextBytes && c.asm.rows > 0:
+	case c.asm.rows == segment.RowGroupRows || c.group+bytes > rows.MaxRowGroupBytes && c.asm.rows > 0:
 		if err := c.flush(ctx); err != nil {
 			return err
 		}
@@ -64,7 +63,7 @@ func (c *cutter) push(ctx context.Context, r rowAt) error {
 	c.open, c.part = true, part
 	c.rows++
 	c.bytes += bytes
-	c.text += text
+	c.group += bytes
 	if c.pushed++; c.pushed%pieceRows == 0 {
 		if err := c.makeRoom(ctx); err != nil {
 			return err
@@ -87,7 +86,7 @@ func (c *cutter) flush(ctx context.Context) error {
 		return err
 	}
 	rec, err := c.asm.take()
-	c.text = 0
+	c.group = 0
 	if err != nil {
 		return err
 	}

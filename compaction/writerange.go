@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"drumlin/rollup/fold"
+
+	"drumlin/segment/rows"
 )
 
 // bytesColumn stands behind the columns by which ranges are found.
@@ -71,7 +73,7 @@ func (x *execution) findRanges(ctx context.Context, s *arrow.Schema, c *cutting,
 		return nil, err
 	}
 	defer sorter.close()
-	fixed := fixedRowBytes(s)
+	fixed := rows.FixedBytes(s)
 	err = each(ctx, func(b heldBatch, keep []bool) error {
 		defer x.release(b)
 		sized, err := x.sizedTuples(tuple, c, b.rec, fixed)

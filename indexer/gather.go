@@ -49,9 +49,10 @@ func (g *gatherer) rowGroup(refs []rowRef) int {
 			sizes[i] = int32(min(int64(sizes[i])+int64(column[batch].(*array.String).ValueLen(row)), math.MaxInt32))
 		}
 	}
+	fixed := rows.FixedBytes(g.file)
 	var sum int64
 	for i, size := range sizes {
-		if sum += int64(size); sum > rows.MaxRowGroupTextBytes && i > 0 {
+		if sum += fixed + int64(size); sum > rows.MaxRowGroupBytes && i > 0 {
 			return i
 		}
 	}

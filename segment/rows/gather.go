@@ -10,8 +10,21 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// MaxRowGroupTextBytes ends a row group early, so that rows of many kilobytes do not fill the memory.
-const MaxRowGroupTextBytes = 64 << 20
+// MaxRowGroupBytes ends a row group early, so that wide rows do not fill the memory. A row has FixedBytes and its texts.
+const MaxRowGroupBytes = 64 << 20
+
+// FixedBytes is what a row of the layout takes beside its texts and states.
+func FixedBytes(s *arrow.Schema) int64 {
+	var sum int64
+	for _, f := range s.Fields() {
+		if t, ok := f.Type.(arrow.FixedWidthDataType); ok {
+			sum += int64(t.Bytes())
+		} else {
+			sum += int64(arrow.Int32SizeBytes)
+		}
+	}
+	return sum
+}
 
 // Gather copies the rows' values of one column into a new array of type t, which the caller releases. from holds the
 // column of each batch; a nil among them stands for a batch without the column: nulls.
