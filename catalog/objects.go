@@ -82,6 +82,16 @@ func ManifestPrefix(incarnation, datasource string) string {
 	return fmt.Sprintf("manifests/%s/%s/", incarnation, escapePart(datasource))
 }
 
+// ManifestBucketStart is when the first bucket begins that a manifest's name tells; ok is false for any other name.
+func ManifestBucketStart(object string) (millis int64, ok bool) {
+	parts := strings.Split(object, "/")
+	if len(parts) != 4 || parts[0] != "manifests" || len(parts[3]) < 20 {
+		return 0, false
+	}
+	millis, err := strconv.ParseInt(parts[3][:20], 10, 64)
+	return millis, err == nil
+}
+
 // recordPosition reads out of the name of a record, of a commit or of an offset, where its transaction begins.
 func recordPosition(object string) (k PartitionKey, at Standing, ok bool) {
 	parts := strings.Split(object, "/")

@@ -50,6 +50,11 @@ func MarkerName(manifest string) string {
 	return "markers/" + strings.TrimPrefix(manifest, "manifests/")
 }
 
+// ManifestOfMarker is the key of the manifest that the marker of this name stands for.
+func ManifestOfMarker(marker string) string {
+	return "manifests/" + strings.TrimPrefix(marker, "markers/")
+}
+
 // DecodeMarker reads a marker object.
 func DecodeMarker(object string, data []byte) (*Marker, error) {
 	var m Marker

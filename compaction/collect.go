@@ -143,10 +143,10 @@ func (r *collection) all(ctx context.Context) error {
 	if err := r.readMarkers(ctx); err != nil {
 		return err
 	}
-	d := newDeleter(ctx, r.c.o.Objects, r.c.o.Parallel)
-	err := r.sweepAll(d)
+	d := newDeleter(r.c.o.Objects, r.c.o.Parallel)
+	err := r.sweepAll(ctx, d)
 	if err == nil && r.only == nil {
-		err = r.sweepTasks(d)
+		err = r.sweepTasks(ctx, d)
 	}
 	failed := d.wait()
 	if err == nil && r.only == nil {
@@ -160,22 +160,22 @@ func (r *collection) all(ctx context.Context) error {
 }
 
 // sweepAll lists what the catalog's facts judge.
-func (r *collection) sweepAll(d *deleter) error {
+func (r *collection) sweepAll(ctx context.Context, d *deleter) error {
 	for _, prefix := range r.prefixes() {
-		err := r.c.o.Objects.List(d.ctx, prefix, func(info objectstore.Info) bool {
+		err := r.c.o.Objects.List(ctx, prefix, func(info objectstore.Info) bool {
 			r.report.Listed++
 			ok, reason := r.mayDelete(info.Key)
 			if !ok {
 				r.keep(info.Key, reason)
 				return true
 			}
-			d.delete(info, func() { r.stands(info.Key) })
-			return d.ctx.Err() == nil
+			d.delete(ctx, info, func() { r.stands(info.Key) })
+			return ctx.Err() == nil
 		})
 		if err != nil {
 			return err
 		}
-		if err := d.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}

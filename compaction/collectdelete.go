@@ -13,7 +13,6 @@ import (
 
 // deleter deletes objects, some at a time. wait must be called before its counts are read.
 type deleter struct {
-	ctx     context.Context
 	objects CollectorObjects
 	group   errgroup.Group
 
@@ -23,17 +22,17 @@ type deleter struct {
 	first          error // of those that failed
 }
 
-func newDeleter(ctx context.Context, objects CollectorObjects, parallel int) *deleter {
-	d := &deleter{ctx: ctx, objects: objects}
+func newDeleter(objects CollectorObjects, parallel int) *deleter {
+	d := &deleter{objects: objects}
 	d.group.SetLimit(parallel)
 	return d
 }
 
 // delete deletes the object while the caller goes on, and waits where too many are being deleted. failed runs where it
 // could not be.
-func (d *deleter) delete(info objectstore.Info, failed func()) {
+func (d *deleter) delete(ctx context.Context, info objectstore.Info, failed func()) {
 	d.group.Go(func() error {
-		if d.now(d.ctx, info) != nil {
+		if d.now(ctx, info) != nil {
 			failed()
 		}
 		return nil
@@ -72,13 +71,13 @@ const maxTaskObjects = 100_000
 
 // sweepTasks deletes reports and logs whose task has been deleted. They are listed before the catalog is asked: a task is
 // there before the first object of it, and does not come back.
-func (r *collection) sweepTasks(d *deleter) error {
-	before, err := r.c.o.Catalog.Refresh(d.ctx)
+func (r *collection) sweepTasks(ctx context.Context, d *deleter) error {
+	before, err := r.c.o.Catalog.Refresh(ctx)
 	if err != nil {
 		return err
 	}
 	var suspects []objectstore.Info
-	err = r.c.o.Objects.List(d.ctx, "tasks/", func(info objectstore.Info) bool {
+	err = r.c.o.Objects.List(ctx, catalog.TaskObjectPrefix, func(info objectstore.Info) bool {
 		r.report.Listed++
 		id, ok := catalog.TaskOfObject(info.Key)
 		switch {
@@ -94,7 +93,7 @@ func (r *collection) sweepTasks(d *deleter) error {
 	if err != nil || len(suspects) == 0 {
 		return err
 	}
-	after, err := r.c.o.Catalog.Refresh(d.ctx)
+	after, err := r.c.o.Catalog.Refresh(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,7 +102,7 @@ func (r *collection) sweepTasks(d *deleter) error {
 			r.report.Kept[keptForTask]++
 			continue
 		}
-		d.delete(info, func() {})
+		d.delete(ctx, info, func() {})
 	}
 	return nil
 }

@@ -37,9 +37,6 @@ type retirement struct {
 	markers []int32 // indexes into collection.markers
 }
 
-// manifestOf is the manifest that the marker of this name stands for.
-func manifestOf(marker string) string { return "manifests/" + strings.TrimPrefix(marker, "markers/") }
-
 // readMarkers reads the markers that have not been swept.
 func (r *collection) readMarkers(ctx context.Context) error {
 	var unswept []objectstore.Info
@@ -161,7 +158,7 @@ func (r *collection) settleMarkers(ctx context.Context, d *deleter) error {
 	var gone []objectstore.Info
 	err := r.eachMarker(ctx, func(info objectstore.Info, swept *objectstore.Info) {
 		r.report.Listed++
-		forget := r.facts.MayForget(manifestOf(info.Key))
+		forget := r.facts.MayForget(catalog.ManifestOfMarker(info.Key))
 		switch {
 		case forget && swept != nil:
 			gone = append(gone, *swept, info) // in this order: what is left over after a crash is a marker

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,8 +34,36 @@ func (n ObjectName) Key() string {
 	if !n.Compacted {
 		source = fmt.Sprintf("%s-%d-%d-%d", escape(n.Source.Topic, maxTopicNameBytes), n.Source.Partition, n.Source.From, n.Source.To)
 	}
-	return fmt.Sprintf("%s/table=%s/%s/%s-e%d-%s-%s.parquet", n.Kind, escape(n.Datasource, maxTableNameBytes),
-		bucketPath(n.Bucket), plainName(n.Incarnation), n.Epoch, source, n.Random)
+	return fmt.Sprintf("%s%s/%s-e%d-%s-%s.parquet", TablePrefix(n.Kind, n.Datasource), bucketPath(n.Bucket), plainName(n.Incarnation),
+		n.Epoch, source, n.Random)
+}
+
+// TablePrefix is what the keys of all objects of a kind begin with that belong to a datasource.
+func TablePrefix(kind Kind, datasource string) string {
+	return fmt.Sprintf("%s/table=%s/", kind, escape(datasource, maxTableNameBytes))
+}
+
+// BucketStart is when the bucket begins that an object's key tells; ok is false for keys that Key does not make.
+func BucketStart(key string) (millis int64, ok bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) < 4 {
+		return 0, false
+	}
+	levels := parts[2 : len(parts)-1] // between the table and the name
+	at := [7]int{0, 1, 1}             // year, month, day, hour, minute, second, millisecond
+	for i, name := range []string{"y", "m", "d", "h", "min", "s", "ms"} {
+		if i == len(levels) {
+			break
+		}
+		key, digits, found := strings.Cut(levels[i], "=")
+		value, err := strconv.Atoi(digits)
+		if !found || key != name || err != nil {
+			return 0, false
+		}
+		at[i] = value
+	}
+	t := time.Date(at[0], time.Month(at[1]), at[2], at[3], at[4], at[5], at[6]*int(time.Millisecond), time.UTC)
+	return t.UnixMilli(), true
 }
 
 func bucketPath(b Bucket) string {
