@@ -154,7 +154,12 @@ func (c *Coordinator) AllRules() map[string]json.RawMessage {
 }
 
 func (c *Coordinator) datasource(name string) (*catalog.DatasourceView, error) {
-	if ds := c.o.Catalog.View().Datasources[name]; ds != nil {
+	return datasourceOf(c.o.Catalog.View(), name)
+}
+
+// datasourceOf finds the datasource in a view; ErrNoDatasource where it has none of this name.
+func datasourceOf(view *catalog.View, name string) (*catalog.DatasourceView, error) {
+	if ds := view.Datasources[name]; ds != nil {
 		return ds, nil
 	}
 	return nil, fmt.Errorf("%w: %q", ErrNoDatasource, name)
@@ -171,9 +176,9 @@ func (c *Coordinator) putSetting(ctx context.Context, kind catalog.SettingKind, 
 		if view, err = c.o.Catalog.Refresh(ctx); err != nil {
 			return fmt.Errorf("set %s of %s: %w", kind, datasource, err)
 		}
-		ds := view.Datasources[datasource]
-		if ds == nil {
-			return fmt.Errorf("%w: %q", ErrNoDatasource, datasource)
+		var ds *catalog.DatasourceView
+		if ds, err = datasourceOf(view, datasource); err != nil {
+			return err
 		}
 		if check != nil {
 			if err := check(view, ds); err != nil {

@@ -71,7 +71,7 @@ func (c *Coordinator) CompactionStatus(datasource string) ([]CompactionStatus, e
 	view := c.o.Catalog.View()
 	names := slices.Sorted(maps.Keys(view.Datasources))
 	if datasource != "" {
-		if _, err := c.datasource(datasource); err != nil {
+		if _, err := datasourceOf(view, datasource); err != nil {
 			return nil, err
 		}
 		names = []string{datasource}
@@ -132,9 +132,8 @@ func (c *Coordinator) CompactionProgress(datasource string) (CompactionProgress,
 // the defaults would do.
 func (c *Coordinator) Explain(datasource string) (*Explanation, error) {
 	view := c.o.Catalog.View()
-	ds := view.Datasources[datasource]
-	if ds == nil {
-		_, err := c.datasource(datasource)
+	ds, err := datasourceOf(view, datasource)
+	if err != nil {
 		return nil, err
 	}
 	out := &Explanation{DataSource: ds.Name, Enabled: ds.AutoCompaction != nil, Policies: []PolicyExplanation{}}
