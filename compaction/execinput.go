@@ -42,18 +42,19 @@ const copyBytes = 256 << 10
 // fetch brings all inputs into one file without a name. Each is compared with its checksum on the way, so that what is read
 // afterwards is what was written once.
 func (x *execution) fetch(ctx context.Context) error {
+	inputs := slices.Concat(x.inputs, x.sidecars)
+	var at int64
+	for _, in := range inputs {
+		if in.size <= 0 || in.rows <= 0 {
+			return fmt.Errorf("input %s: the catalog describes it as %d rows in %d bytes", in.object, in.rows, in.size)
+		}
+		in.at = at
+		at += in.size
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(x.e.o.Parallel)
-	var at int64
-	for _, list := range [][]*input{x.inputs, x.sidecars} {
-		for _, in := range list {
-			if in.size <= 0 || in.rows <= 0 {
-				return fmt.Errorf("input %s: %d rows in %d bytes", in.object, in.rows, in.size)
-			}
-			in.at = at
-			at += in.size
-			group.Go(func() error { return x.fetchOne(ctx, in) })
-		}
+	for _, in := range inputs {
+		group.Go(func() error { return x.fetchOne(ctx, in) })
 	}
 	return group.Wait()
 }
