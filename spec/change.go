@@ -61,8 +61,6 @@ func (b *builder) tuning(o object) CompactionTuning {
 	out := CompactionTuning{
 		MaxRowsPerSegment:  o.limit("maxRowsPerSegment"),
 		TargetSegmentBytes: o.limit("targetSegmentBytes"),
-		MaxRowsInMemory:    o.limit("maxRowsInMemory"),
-		MaxBytesInMemory:   o.limit("maxBytesInMemory"),
 		MaxRetry:           int(o.whole("maxRetry", 1)),
 	}
 	const mostRetries = 100
@@ -124,5 +122,4 @@ func (b *builder) partitionsSpec(tuning object, out *CompactionTuning) {
 			b.warn(o.shownPath("partitionDimensions"), "nothing is hashed")
 		}
 	}
-	out.AssumeGrouped = o.boolean("assumeGrouped")
 }

@@ -83,7 +83,7 @@ func (b *builder) task(o object) *Task {
 		b.compactInput(o, t)
 		io := o.child("ioConfig")
 		io.oneOf("type", "compact")
-		t.DropExisting, t.AllowNonAlignedInterval = io.boolean("dropExisting"), io.boolean("allowNonAlignedInterval")
+		t.AllowNonAlignedInterval = io.boolean("allowNonAlignedInterval")
 		t.Change = b.change(o)
 		b.olderSegmentGranularity(o, &t.Change)
 		t.Tuning = b.tuning(o.child("tuningConfig"))

@@ -30,8 +30,8 @@ type Task struct {
 	// Change is what a compaction changes; the zero value keeps everything.
 	Change CompactionChange
 	Tuning CompactionTuning
-	// DropExisting and AllowNonAlignedInterval are ioConfig's.
-	DropExisting, AllowNonAlignedInterval bool
+	// AllowNonAlignedInterval is ioConfig's.
+	AllowNonAlignedInterval bool
 	// Canonical is the task as JSON with only the fields that were given; ParseTask(Canonical) gives the same Task.
 	Canonical []byte
 }
@@ -53,13 +53,9 @@ type CompactionChange struct {
 type CompactionTuning struct {
 	MaxRowsPerSegment  int64 // default 5,000,000
 	TargetSegmentBytes int64 // of a segment's object, approximately; default 300,000,000
-	MaxRowsInMemory    int64
-	MaxBytesInMemory   int64
 	// PartitionDimensions: range partitioning by them; nil: dynamic.
 	PartitionDimensions []string
-	// AssumeGrouped is range's assumeGrouped.
-	AssumeGrouped bool
-	MaxRetry      int // default 3
+	MaxRetry            int // default 3
 }
 
 // AutoCompaction is a datasource's auto-compaction config, in Druid's vocabulary.

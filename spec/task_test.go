@@ -79,8 +79,8 @@ func writeTask(out *strings.Builder, t *Task) {
 	if t.Segments != nil {
 		fmt.Fprintf(out, "segments: %q\n", t.Segments)
 	}
-	if t.DropExisting || t.AllowNonAlignedInterval {
-		fmt.Fprintf(out, "dropExisting=%t allowNonAlignedInterval=%t\n", t.DropExisting, t.AllowNonAlignedInterval)
+	if t.AllowNonAlignedInterval {
+		fmt.Fprintln(out, "allowNonAlignedInterval")
 	}
 	writeChange(out, t.Change, t.Tuning)
 }

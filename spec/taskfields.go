@@ -19,7 +19,7 @@ func CompactFields() []Field {
 		{"ioConfig.inputSpec.sha256OfSortedSegmentIds", KindText, Refused, "", "what is compacted is looked up when the task runs"},
 		{"ioConfig.inputSpec.uncompactedSegments", KindAny, Refused, "", "segments that were compacted before are left alone " +
 			"where nothing is to be gained"},
-		{"ioConfig.dropExisting", KindBool, Used, "false", "as in Druid; a compaction always replaces what it has read"},
+		{"ioConfig.dropExisting", KindBool, Ignored, "", "a compaction always replaces what it has read"},
 		{"ioConfig.allowNonAlignedInterval", KindBool, Used, "false", "true: the interval may cut time chunks"},
 		{"granularitySpec", KindObject, Used, "", "how time is cut from now on; what is left out stays as it is"},
 		{"granularitySpec.type", KindText, Used, "uniform", "must be `uniform`"},
@@ -106,9 +106,8 @@ func compactionTuningFields() []Field {
 		{"tuningConfig.maxRowsPerSegment", KindWhole, Used, "", "most rows of a segment: 5,000,000 unless given; −1: not given"},
 		{"tuningConfig.targetSegmentBytes", KindWhole, Used, "", "size that segments should have, approximately: 300,000,000 unless " +
 			"given; not in Druid"},
-		{"tuningConfig.maxRowsInMemory", KindWhole, Used, "", "rows in memory before they are spilled to disk"},
-		{"tuningConfig.maxBytesInMemory", KindWhole, Used, "", "bytes in memory before they are spilled to disk; never more than the " +
-			"process allows; −1: not given"},
+		{"tuningConfig.maxRowsInMemory", KindWhole, Ignored, "", "the memory of a compaction is a setting of the server"},
+		{"tuningConfig.maxBytesInMemory", KindWhole, Ignored, "", "the memory of a compaction is a setting of the server"},
 		{"tuningConfig.maxRetry", KindWhole, Used, "3", "further attempts after one that failed"},
 		{"tuningConfig.partitionsSpec", KindObject, Used, "", "how rows are cut into segments"},
 		{"tuningConfig.partitionsSpec.type", KindText, Used, "dynamic", "dynamic: by rows and bytes; range (or single_dim): segments " +
@@ -118,7 +117,7 @@ func compactionTuningFields() []Field {
 			"one of the two"},
 		{"tuningConfig.partitionsSpec.partitionDimensions", KindTexts, Used, "", "of range: the columns, in order"},
 		{"tuningConfig.partitionsSpec.partitionDimension", KindText, Used, "", "of single_dim: the column"},
-		{"tuningConfig.partitionsSpec.assumeGrouped", KindBool, Used, "false", "of range: as in Druid"},
+		{"tuningConfig.partitionsSpec.assumeGrouped", KindBool, Ignored, "", "ranges are found from all rows"},
 		{"tuningConfig.partitionsSpec.maxTotalRows", KindWhole, Ignored, "", "segments become visible together"},
 		{"tuningConfig.partitionsSpec.numShards", KindWhole, Ignored, "", "the number of segments follows from their rows"},
 		{"tuningConfig.partitionsSpec.partitionFunction", KindText, Ignored, "", "nothing is hashed"},
