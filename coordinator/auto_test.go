@@ -107,9 +107,9 @@ func TestAutoCompactionWorksOffWhatThereIs(t *testing.T) {
 		if _, err := co.SetAutoCompaction(t.Context(), configText(`,"policies":["historical"],"taskPriority":31`)); err != nil {
 			t.Fatal(err)
 		}
-		before, err := co.CompactionProgress("pages")
-		if err != nil || before.RemainingSegmentSize != hours*30*100 {
-			t.Errorf("progress: %+v %v", before, err)
+		before, err := co.CompactionStatus("pages")
+		if err != nil || before[0].BytesAwaiting != hours*30*100 {
+			t.Errorf("status: %+v %v", before, err)
 		}
 		time.Sleep(11 * time.Minute) // one round: what had to wait for slots follows at once
 		if got := w.countTasks(originHistorical); got != hours {
@@ -266,9 +266,6 @@ func TestAutoCompactionSettings(t *testing.T) {
 		}
 		if s, err := co.CompactionStatus("pages"); err != nil || s[0].ScheduleStatus != scheduleOff {
 			t.Errorf("status: %+v %v", s, err)
-		}
-		if _, err := co.CompactionProgress("pages"); !errors.Is(err, ErrNoSetting) {
-			t.Errorf("progress: %v", err)
 		}
 	})
 }

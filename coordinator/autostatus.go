@@ -32,11 +32,6 @@ const (
 	scheduleRunning = "RUNNING"
 )
 
-// CompactionProgress is how much is left to compact.
-type CompactionProgress struct {
-	RemainingSegmentSize int64 `json:"remainingSegmentSize"` // bytes
-}
-
 // Explanation tells of every chunk of a datasource what each policy makes of it, and why.
 type Explanation struct {
 	DataSource string              `json:"dataSource"`
@@ -114,18 +109,6 @@ func (c *Coordinator) compactionStatus(view *catalog.View, ds *catalog.Datasourc
 		*intervals++
 	}
 	return s
-}
-
-// CompactionProgress is what is left to compact of the datasource; ErrNoSetting where auto-compaction is off.
-func (c *Coordinator) CompactionProgress(datasource string) (CompactionProgress, error) {
-	if _, err := c.AutoCompaction(datasource); err != nil {
-		return CompactionProgress{}, err
-	}
-	all, err := c.CompactionStatus(datasource)
-	if err != nil {
-		return CompactionProgress{}, err
-	}
-	return CompactionProgress{RemainingSegmentSize: all[0].BytesAwaiting}, nil
 }
 
 // Explain lists every chunk of the datasource with what each policy makes of it. Where auto-compaction is off it tells what
