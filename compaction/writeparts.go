@@ -113,7 +113,7 @@ func (c *cutting) chunks(x *execution, rec arrow.RecordBatch) (arrow.Array, erro
 	b.Reserve(len(times))
 	var chunk segment.Bucket
 	for _, t := range times {
-		if t := floorMillis(int64(t)); t < chunk.StartMillis || t >= chunk.EndMillis || chunk == (segment.Bucket{}) {
+		if t := segment.FloorMillis(int64(t)); t < chunk.StartMillis || t >= chunk.EndMillis || chunk == (segment.Bucket{}) {
 			if t < c.group.StartMillis || t >= c.group.EndMillis {
 				return nil, fmt.Errorf("a row's time %d lies outside the job's buckets, %d to %d: %w", t, c.group.StartMillis,
 					c.group.EndMillis, segment.ErrCorrupt)
@@ -123,14 +123,6 @@ func (c *cutting) chunks(x *execution, rec arrow.RecordBatch) (arrow.Array, erro
 		b.UnsafeAppend(chunk.StartMillis)
 	}
 	return b.NewArray(), nil
-}
-
-func floorMillis(micros int64) int64 {
-	millis := micros / 1000
-	if micros%1000 < 0 {
-		millis--
-	}
-	return millis
 }
 
 // partsOf reads the parts of a batch's rows.

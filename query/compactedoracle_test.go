@@ -53,7 +53,7 @@ func (c *compacted) shown(d *rollup.Definition, rows []placedRow) []shownRow {
 	var out []shownRow
 	for _, key := range order {
 		g := groups[key]
-		row := shownRow{floorMillis(plan.Truncate(g[0].millis * 1000)), c.dimensions(plan, g[0])}
+		row := shownRow{segment.FloorMillis(plan.Truncate(g[0].millis * 1000)), c.dimensions(plan, g[0])}
 		if c.rollup() {
 			for name, value := range metricsOf(g) {
 				if slices.ContainsFunc(plan.Metrics().Metrics(), func(m rollup.Metric) bool { return m.Name == name }) {

@@ -94,9 +94,6 @@ func (r *rules) finalColumns(columns []tableColumn, qualifier string) string {
 	return strings.Join(parts, ", ")
 }
 
-// carryPrefix begins the name of a long sum's second column, which holds what 64 bits cannot (docs/format/rollup.md).
-const carryPrefix = "__carry:"
-
 // pastFloats is the least double that rounds to an infinite float.
 const pastFloats = 1<<128 - 1<<103
 
@@ -105,7 +102,7 @@ func finalValue(m *rollup.Metric, qualifier string) string {
 	state := qualifier + quoteName(m.Name)
 	switch {
 	case m.Kind == rollup.KindSum && m.Type == segment.TypeLong:
-		carry := qualifier + quoteName(carryPrefix+m.Name)
+		carry := qualifier + quoteName(rollup.CarryPrefix+m.Name)
 		sum := fmt.Sprintf("CAST(%s AS HUGEINT) * 18446744073709551616 + %s", carry, state)
 		return fmt.Sprintf("CASE WHEN %s IS NULL THEN %s ELSE CAST(error(%s || CAST(%s AS VARCHAR) || %s) AS BIGINT) END", carry, state,
 			textLiteral("metric "+m.Name+": the sum "), sum,

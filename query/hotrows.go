@@ -79,7 +79,7 @@ func hotBuckets(rows *segment.HotRows, chunk func(millis int64) segment.Bucket) 
 			return nil, err
 		}
 		for row := range times.Len() {
-			add(chunk(floorMillis(int64(times.Value(row)))), 1, estimatedCellBytes*batch.Record.NumCols())
+			add(chunk(segment.FloorMillis(int64(times.Value(row)))), 1, estimatedCellBytes*batch.Record.NumCols())
 		}
 	}
 	return out, nil
@@ -95,13 +95,4 @@ func timeColumn(r arrow.RecordBatch) (*array.Timestamp, error) {
 		}
 	}
 	return nil, fmt.Errorf("hot batch: column %s is missing or not of timestamps", segment.TimeColumn)
-}
-
-// floorMillis turns microseconds into milliseconds, downwards also before 1970.
-func floorMillis(micros int64) int64 {
-	millis := micros / 1000
-	if micros%1000 < 0 {
-		millis--
-	}
-	return millis
 }

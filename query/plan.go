@@ -278,7 +278,7 @@ func (p *planner) read(first, second *[]segment.Meta, useSecond bool, segments [
 func (p *planner) timeOverlaps(r *rules, b segment.Bucket) bool {
 	from, _ := r.plan.Chunk(satMicros(b.StartMillis))
 	for _, asked := range p.ranges {
-		if asked.overlapsMillis(floorMillis(from), b.EndMillis) {
+		if asked.overlapsMillis(segment.FloorMillis(from), b.EndMillis) {
 			return true
 		}
 	}

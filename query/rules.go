@@ -179,7 +179,7 @@ func (r *rules) hasMetric(name string) bool {
 func (r *rules) shown(m segment.Meta) segment.Meta {
 	low, _ := r.plan.Chunk(satMicros(m.MinMillis))
 	high, _ := r.plan.Chunk(satMicros(m.MaxMillis))
-	m.MinMillis, m.MaxMillis = floorMillis(low), floorMillis(high)
+	m.MinMillis, m.MaxMillis = segment.FloorMillis(low), segment.FloorMillis(high)
 	return m
 }
 

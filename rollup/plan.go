@@ -17,7 +17,7 @@ const (
 
 // Second columns of states, named by these and the metric's name.
 const (
-	carryPrefix = "__carry:" // long sums: what 64 bits cannot hold
+	CarryPrefix = "__carry:" // long sums: what 64 bits cannot hold
 	restPrefix  = "__rest:"  // double sums: what the rounded sum leaves
 	atPrefix    = "__at:"    // first and last: time and position
 )
@@ -121,7 +121,7 @@ func (c *compiled) stateFields() ([]arrow.Field, error) {
 	case KindSum:
 		c.make, second = newDoubleSum, restPrefix
 		if c.Type == segment.TypeLong {
-			c.make, second = newLongSum, carryPrefix
+			c.make, second = newLongSum, CarryPrefix
 		} else {
 			typ = segment.TypeDouble
 		}
@@ -152,7 +152,7 @@ func (c *compiled) stateFields() ([]arrow.Field, error) {
 			Name: second + c.Name, Type: arrow.BinaryTypes.Binary, Nullable: true,
 			Metadata: arrow.NewMetadata([]string{MetricKey, PartKey}, []string{c.definition, second[2 : len(second)-1]}),
 		}
-		if second == carryPrefix {
+		if second == CarryPrefix {
 			extra.Type = arrow.PrimitiveTypes.Int64
 		}
 		fields = append(fields, extra)

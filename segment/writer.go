@@ -154,7 +154,7 @@ func (w *Writer) Close() (*Summary, error) {
 		c := &w.columns[i]
 		s.Columns = append(s.Columns, c.stats())
 		if c.id == TimeColumnID && c.some {
-			s.MinMillis, s.MaxMillis = floorMillis(c.minLong), floorMillis(c.maxLong)
+			s.MinMillis, s.MaxMillis = FloorMillis(c.minLong), FloorMillis(c.maxLong)
 		}
 	}
 	return s, nil
@@ -175,7 +175,8 @@ type Summary struct {
 	Columns              []ColumnStats
 }
 
-func floorMillis(micros int64) int64 {
+// FloorMillis turns microseconds into milliseconds, downwards also before 1970.
+func FloorMillis(micros int64) int64 {
 	millis := micros / 1000
 	if micros%1000 < 0 {
 		millis--
