@@ -214,7 +214,7 @@ func span(buckets []segment.Bucket) spec.Interval {
 // carryOut has the job written and swaps it in.
 func (r *taskRun) carryOut(ctx context.Context, res *chunkResult, view *catalog.View, claim catalog.Claim, p *ChunkPlan) error {
 	res.Mode, res.Reason, res.Before = p.Job.Mode, p.Reason, p.Before
-	out, err := r.w.write(ctx, p.Job, claim)
+	out, err := r.w.write(ctx, p.Job, claim, r.rowProgress(res.Interval))
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return &againError{err} // a view that is too old: never a partial result
 	}
@@ -289,7 +289,7 @@ func names(m *catalog.Manifest, out *Output) bool {
 }
 
 // write has the job's objects written. Jobs that write none need no executor.
-func (w *Worker) write(ctx context.Context, j *Job, claim catalog.Claim) (*Output, error) {
+func (w *Worker) write(ctx context.Context, j *Job, claim catalog.Claim, progress func(done, total int64)) (*Output, error) {
 	switch {
 	case j.Mode == ModeDrop:
 		return &Output{}, nil
@@ -311,7 +311,7 @@ func (w *Worker) write(ctx context.Context, j *Job, claim catalog.Claim) (*Outpu
 		}
 		return out, nil
 	}
-	return w.o.Executor.Run(ctx, j, Naming{Incarnation: w.o.Heads.Incarnation(), Epoch: claim.Epoch}, nil)
+	return w.o.Executor.Run(ctx, j, Naming{Incarnation: w.o.Heads.Incarnation(), Epoch: claim.Epoch}, progress)
 }
 
 func (o *Output) discard(m *segment.Meta) {

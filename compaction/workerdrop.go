@@ -87,7 +87,7 @@ func (w *Worker) dropOne(ctx context.Context, datasource string, claims Claims, 
 		if p.Buckets[0] != buckets[0] || len(p.Buckets) != len(buckets) {
 			continue
 		}
-		out, err := w.write(ctx, p.Job, claim)
+		out, err := w.write(ctx, p.Job, claim, nil)
 		if err != nil {
 			return false, err
 		}
