@@ -151,6 +151,8 @@ func TestTablesOfRolledUpRows(t *testing.T) {
 	wantKind(t, err, Invalid, "price")
 	_, _, err = ask(e, Request{SQL: `SELECT "__carry:n" FROM visits`})
 	wantKind(t, err, Invalid)
+	_, _, err = ask(e, Request{SQL: "SELECT SUM(users) FROM visits"})
+	wantKind(t, err, Invalid, "APPROX_COUNT_DISTINCT(column)")
 }
 
 // TestPlansThatDoNotFitAreErrors: what a head says and cannot be is no answer.

@@ -199,6 +199,12 @@ func statementError(ctx context.Context, err error, sketches []sketchCall) *Erro
 	e := newError(Invalid, "", "%s", refused.Message)
 	e.Names, e.Err = refused.Candidates, err
 	e.Hint = didYouMean(refused.Candidates)
+	if before, _, found := strings.Cut(refused.Message, "\n"); e.Hint == "" && found && strings.Contains(before, "No function matches") &&
+		strings.Contains(before, "(BLOB") {
+		// DuckDB goes on with a list of all overloads.
+		e.Message = before
+		e.Hint = "a column of sketches is read by APPROX_COUNT_DISTINCT(column) or APPROX_QUANTILE(column, 0.95)"
+	}
 	if refused.Kind == duckdb.KindSketch {
 		return sketchError(e, sketches)
 	}
