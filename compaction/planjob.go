@@ -152,6 +152,8 @@ func (r *request) withoutRows(ds *catalog.DatasourceView, c *chunk, t *target) (
 	switch {
 	case r.policy != PolicyRecent && t.changed:
 		return r.job(ds, c, t, layout{}, ModeAdopt), "its plan changes, and no rows are left in it"
+	case r.policy == PolicyRecent && 0 < commits && commits < minAdoptCommits: // a manifest for each would be dearer
+		return nil, fmt.Sprintf("%s without rows of it wait to be absorbed; from %d on they are", count(commits, "commit"), minAdoptCommits)
 	case commits > 0:
 		return r.job(ds, c, t, layout{}, ModeAdopt), fmt.Sprintf("%s without rows of it are absorbed", count(commits, "commit"))
 	}
