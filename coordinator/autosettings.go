@@ -116,6 +116,17 @@ func (c *Coordinator) SetRules(ctx context.Context, datasource string, data []by
 		return warnings, err
 	}
 	warnings = append(warnings, compaction.RetentionWarnings(rules)...)
+	ds, err := c.datasource(datasource)
+	if err != nil {
+		return warnings, err
+	}
+	drops, err := dropWarning(ds, rules, c.o.Now().UnixMilli())
+	if err != nil {
+		return warnings, fmt.Errorf("look at what the rules of %s drop: %w", datasource, err)
+	}
+	if drops != "" {
+		warnings = append(warnings, drops)
+	}
 	var value json.RawMessage
 	if len(rules) > 0 {
 		if value, err = json.Marshal(rules); err != nil {

@@ -58,11 +58,45 @@ func retentionFloor(ds *catalog.DatasourceView, nowMillis int64) (int64, error) 
 	if err != nil {
 		return 0, fmt.Errorf("version %d of the rules cannot be read by this program: %w", ds.Rules.Version, err)
 	}
+	return floorOf(ds, rules, nowMillis)
+}
+
+func floorOf(ds *catalog.DatasourceView, rules []spec.Rule, nowMillis int64) (int64, error) {
 	granularity, err := spec.ParseGranularity(ds.SegmentGranularity)
 	if err != nil {
 		return 0, err
 	}
 	return compaction.RetentionFloor(rules, granularity, nowMillis, ds.Buckets[0].Bucket.StartMillis), nil
+}
+
+// dropWarning tells what new rules are about to take away; empty: nothing that is there now. What is dropped stays so,
+// whatever the rules become.
+func dropWarning(ds *catalog.DatasourceView, rules []spec.Rule, nowMillis int64) (string, error) {
+	if len(ds.Buckets) == 0 {
+		return "", nil
+	}
+	floor, err := floorOf(ds, rules, nowMillis)
+	if err != nil {
+		return "", err
+	}
+	var chunks, events int64
+	for _, b := range ds.Buckets {
+		if b.Bucket.EndMillis > floor || b.Dropped() || len(b.Settled)+len(b.Tail) == 0 {
+			continue
+		}
+		chunks++
+		for i := range b.Settled {
+			events += b.Settled[i].InputRows()
+		}
+		for i := range b.Tail {
+			events += b.Tail[i].InputRows()
+		}
+	}
+	if chunks == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("everything before %s will be dropped for ever when the rules are looked at next: time chunks: %d, records: %d",
+		spec.FormatInstant(floor), chunks, events), nil
 }
 
 // raise raises floors. That others have raised them meanwhile is as good.

@@ -131,8 +131,12 @@ func TestRulesRaiseTheRetentionFloor(t *testing.T) {
 		if got := w.refresh(t).Datasources["pages"].RetentionFloorMillis; got != 0 {
 			t.Fatalf("a floor of %d without rules", got)
 		}
-		if _, err := co.SetRules(t.Context(), "pages", []byte(`[{"type":"dropBeforeByPeriod","period":"P1D"},{"type":"loadForever"}]`)); err != nil {
+		warnings, err := co.SetRules(t.Context(), "pages", []byte(`[{"type":"dropBeforeByPeriod","period":"P1D"},{"type":"loadForever"}]`))
+		if err != nil {
 			t.Fatal(err)
+		}
+		if text := strings.Join(warnings, "\n"); !strings.Contains(text, "time chunks: 2, records: ") {
+			t.Errorf("no word of what is dropped: %q", text)
 		}
 		time.Sleep(2 * time.Minute)
 		day := time.Now().UnixMilli()/hourMillis - 24
@@ -160,17 +164,4 @@ func TestRulesRaiseTheRetentionFloor(t *testing.T) {
 			t.Errorf("history: %+v %v", history, err)
 		}
 	})
-}
-
-// TestFloorsReachTheWorkers raises a floor under a running partition.
-func TestFloorsReachTheWorkers(t *testing.T) {
-	w := newWorld(t)
-	w.topics.set("events", 1)
-	co, ingest, _ := w.node(t, "a")
-	mustSubmit(t, co, specText("topic: events", ""))
-	eventually(t, "it is read", func() bool { return ingest.count() == 1 })
-	if _, err := w.c.RaiseFloors(t.Context(), "events", catalog.Floors{RetentionMillis: 5 * hourMillis}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "its worker is told", func() bool { return ingest.logged("update events/0 v1") == 1 })
 }
