@@ -204,6 +204,15 @@ func (db *DB) Close() error {
 	return db.registry.empty()
 }
 
+func (db *DB) isClosing() bool {
+	select {
+	case <-db.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 func connectionID(conn bindings.Connection) uint64 {
 	var client bindings.ClientContext
 	bindings.ConnectionGetClientContext(conn, &client)

@@ -16,6 +16,9 @@ var (
 	ErrOutOfMemory = errors.New("the statement needs more memory than the database may use")
 	// ErrFatal says that the database has declared itself invalid: every later statement fails. Close it and open another.
 	ErrFatal = errors.New("the database is no longer usable and must be opened again")
+	// ErrReasonLost says that a statement failed and that DuckDB did not keep why: it stops a failing statement's other
+	// threads before it stores the error, and one of them may report the stop first.
+	ErrReasonLost = errors.New("the statement failed and the database did not keep the reason; ask again")
 	// ErrClosed says that the session or the database is closed.
 	ErrClosed = errors.New("the database or session is closed")
 )

@@ -16,6 +16,9 @@ import (
 // interruptEvery is how often an interrupt is repeated: one that arrives just before a statement begins is forgotten.
 const interruptEvery = 2 * time.Millisecond
 
+// maxRunsForReason is how often a statement is run until DuckDB says why it fails.
+const maxRunsForReason = 3
+
 // Session is one connection with its own temporary views and scans. It runs one statement at a time; calls from several
 // goroutines wait for each other.
 type Session struct {
@@ -55,7 +58,7 @@ func (s *Session) Query(ctx context.Context, sql string, params []any) (*Result,
 		return nil, err
 	}
 	var result *Result
-	err := s.run(ctx, func() error {
+	err := s.runAgain(ctx, func() error {
 		return s.withPrepared(sql, func(stmt bindings.PreparedStatement) error {
 			if err := bindAll(stmt, params); err != nil {
 				return err
@@ -69,6 +72,17 @@ func (s *Session) Query(ctx context.Context, sql string, params []any) (*Result,
 		return nil, err
 	}
 	return result, nil
+}
+
+// runAgain is run for statements that leave nothing behind when they fail: one whose reason was lost is run again for it.
+func (s *Session) runAgain(ctx context.Context, f func() error) error {
+	var err error
+	for range maxRunsForReason {
+		if err = s.run(ctx, f); !errors.Is(err, ErrReasonLost) {
+			break
+		}
+	}
+	return err
 }
 
 // Describe returns the columns that the statement would give, without running it.
@@ -144,10 +158,13 @@ func (s *Session) run(ctx context.Context, f func() error) error {
 	if !errors.Is(err, ErrInterrupted) {
 		return err
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", err, context.Cause(ctx))
+	case s.db.isClosing():
+		return fmt.Errorf("%w: %w", err, ErrClosed)
 	}
-	return fmt.Errorf("%w: %w", err, ErrClosed)
+	return ErrReasonLost
 }
 
 // interruptWhenDone watches until the returned function is called, which also waits for the watcher.

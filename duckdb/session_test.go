@@ -219,3 +219,32 @@ func TestErrorsByKind(t *testing.T) {
 		t.Errorf("got %#v", err)
 	}
 }
+
+// TestALostReasonIsAskedForAgain covers a race inside DuckDB: a failing statement's other thread reports the stop first.
+func TestALostReasonIsAskedForAgain(t *testing.T) {
+	db := openDB(t, Options{MemoryLimitBytes: 64 << 20, Threads: 1})
+	s := openSession(t, db)
+	late := &SQLError{Kind: KindInput, Message: "late"}
+	for _, lost := range []int{0, 1, 2, 3, 4} {
+		runs := 0
+		err := s.runAgain(context.Background(), func() error {
+			if runs++; runs <= lost {
+				return ErrInterrupted
+			}
+			return late
+		})
+		want := error(late)
+		if lost >= maxRunsForReason {
+			want = ErrReasonLost
+		}
+		if !errors.Is(err, want) || errors.Is(err, ErrClosed) || errors.Is(err, ErrInterrupted) {
+			t.Errorf("the reason lost %d times: %v", lost, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	runs := 0
+	err := s.runAgain(ctx, func() error { runs++; cancel(); return ErrInterrupted })
+	if !errors.Is(err, context.Canceled) || runs != 1 {
+		t.Errorf("cancelled: %v after %d runs", err, runs)
+	}
+}
