@@ -201,7 +201,11 @@ type Supervisor struct {
 // Node is one live process (key node/{id}, under its lease).
 type Node struct {
 	ID      string   `json:"id"`
-	Address string   `json:"address"`
+	Address string   `json:"address"` // host:port of its HTTP interface
 	Roles   []string `json:"roles"`
 	Version string   `json:"version"`
+	// FlightAddress is host:port where other processes ask it (package peer); empty: nobody can.
+	FlightAddress string `json:"flightAddress,omitempty"`
+	// Leaving says that the process is about to stop: it acquires nothing more, and others take over what it gives up.
+	Leaving bool `json:"leaving,omitempty"`
 }

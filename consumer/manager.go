@@ -22,6 +22,8 @@ var (
 	ErrHalted = errors.New("the partition is halted")
 	// ErrNotHalted: there is no lost range to accept.
 	ErrNotHalted = errors.New("the partition is not halted for a lost range")
+	// ErrOtherLoss: the range that was accepted is not the range that is lost.
+	ErrOtherLoss = errors.New("another range is lost")
 )
 
 // Manager reads the partitions that it is told to, each with a worker of its own, within one budget of hot memory. It
@@ -205,8 +207,9 @@ func (m *Manager) Handoff(ctx context.Context, key catalog.PartitionKey, upTo in
 	}
 }
 
-// AcceptLoss lets a partition that is halted for a lost range go on behind it: the range is committed as lost.
-func (m *Manager) AcceptLoss(ctx context.Context, key catalog.PartitionKey) error {
+// AcceptLoss lets a partition that is halted for the lost range [from, to) go on behind it: the range is committed as lost.
+// Another range than the one that it is halted for is refused.
+func (m *Manager) AcceptLoss(ctx context.Context, key catalog.PartitionKey, from, to int64) error {
 	w, err := m.worker(key)
 	if err != nil {
 		return err
@@ -214,6 +217,10 @@ func (m *Manager) AcceptLoss(ctx context.Context, key catalog.PartitionKey) erro
 	return w.command(ctx, func() error {
 		if w.halted == nil || w.halted.Reason != HaltLostRange {
 			return fmt.Errorf("%s: %w", w.place(), ErrNotHalted)
+		}
+		if from != w.halted.From || to != w.halted.To {
+			return fmt.Errorf("%s: %w: the log no longer holds [%d, %d), accepted was [%d, %d)",
+				w.place(), ErrOtherLoss, w.halted.From, w.halted.To, from, to)
 		}
 		return w.acceptLoss()
 	})

@@ -255,7 +255,10 @@ func TestLostRangeHaltsUntilAccepted(t *testing.T) {
 	}
 	_, err := r.manager.Hot(t.Context(), r.hotRequest())
 	wantHot(t, err, segment.HotCatchingUp)
-	r.must(r.manager.AcceptLoss(t.Context(), testKey))
+	if err := r.manager.AcceptLoss(t.Context(), testKey, 20, 30); !errors.Is(err, ErrOtherLoss) {
+		t.Errorf("a part of the range accepted: %v", err)
+	}
+	r.must(r.manager.AcceptLoss(t.Context(), testKey, 20, 40))
 	r.handoff(50)
 	c := r.committed()
 	if c.rows != 30 || c.offset.Counters.Lost != 20 || c.offset.Counters.Sum() != 50 {

@@ -19,6 +19,13 @@ type HotRequest struct {
 	From       int64 // the partition's committed offset at the cut's revision
 	Facts      Facts // as recorded in that offset
 	Revision   int64 // the cut's revision
+
+	// What the asker needs of these rows. An owner in the same process may ignore all of it, since it copies nothing: more
+	// rows and columns than asked for are right, fewer are not.
+	Columns     []string // names of the data columns; identity, offset and time always come too. nil: all
+	WithRejects bool     // the rejects are wanted
+	FromMillis  int64    // rows of event time in [FromMillis, ToMillis) are needed; both 0: all
+	ToMillis    int64
 }
 
 // HotRows are the rows of [From, To) of one partition, in immutable batches. The receiver owns one reference and

@@ -24,6 +24,7 @@ var layers = [][]string{
 	{"rollup"},
 	{"indexer"},
 	{"consumer", "query", "compaction"},
+	{"peer"},
 	{"coordinator"},
 	{"api"},
 	{"internal/cli"},
@@ -34,7 +35,7 @@ var layers = [][]string{
 // helpers may be imported by every layer, and import nothing of them but each other.
 var helpers = []string{
 	"internal/failpoint", "internal/progress", "internal/table", "internal/ndjson", "internal/generate",
-	"internal/producer", "internal/devbroker", "internal/devetcd",
+	"internal/producer", "internal/devbroker", "internal/devetcd", "internal/kafkaprops", "internal/secure", "internal/config",
 }
 
 // testOnly may be imported by tests alone.
@@ -42,18 +43,20 @@ var testOnly = []string{"internal/testkit", "internal/lint", "tests"}
 
 // doors name, for a library, the only packages that may import it outside tests.
 var doors = map[string][]string{
-	"go.etcd.io/etcd/client":         {"catalog", "coordinator"},
-	"go.etcd.io/etcd/server":         {"internal/devetcd"},
-	"github.com/twmb/franz-go":       {"consumer", "internal/producer", "internal/devbroker"},
-	"github.com/duckdb":              {"duckdb"},
-	"github.com/spf13/cobra":         {"internal/cli", "cmd/drumlin"},
-	"github.com/aws":                 {"objectstore"},
-	"github.com/goccy/go-yaml":       {"spec", "internal/cli"},
-	"github.com/oklog/run":           {"internal/app"},
-	"github.com/axiomhq/hyperloglog": {"rollup"},
-	"github.com/DataDog/sketches-go": {"rollup"},
-	"github.com/gofrs/flock":         {"internal/app"},
-	"github.com/schollz/progressbar": {"internal/progress"},
+	"go.etcd.io/etcd/client":                      {"catalog", "coordinator"},
+	"go.etcd.io/etcd/server":                      {"internal/devetcd"},
+	"github.com/twmb/franz-go":                    {"consumer", "internal/producer", "internal/devbroker", "internal/kafkaprops"},
+	"github.com/apache/arrow-go/v18/arrow/flight": {"peer"},
+	"google.golang.org/grpc":                      {"peer", "catalog"},
+	"github.com/duckdb":                           {"duckdb"},
+	"github.com/spf13/cobra":                      {"internal/cli", "cmd/drumlin"},
+	"github.com/aws":                              {"objectstore"},
+	"github.com/goccy/go-yaml":                    {"spec", "internal/cli", "internal/config"},
+	"github.com/oklog/run":                        {"internal/app"},
+	"github.com/axiomhq/hyperloglog":              {"rollup"},
+	"github.com/DataDog/sketches-go":              {"rollup"},
+	"github.com/gofrs/flock":                      {"internal/app"},
+	"github.com/schollz/progressbar":              {"internal/progress"},
 }
 
 type file struct {
