@@ -7,13 +7,16 @@ FUZZTIME    ?= 20s
 # Packages in which goroutines meet: they run once more under the race detector.
 RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./compaction/... ./rollup/fold/... ./api/... ./internal/app/...
 
-.PHONY: help build dev test test-long race fuzz bench check fmt clean
+.PHONY: help build parts dev test test-long race fuzz bench check fmt clean
 
 help: ## tell what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 build: ## build bin/drumlin
 	go build -o bin/drumlin ./cmd/drumlin
+
+parts: ## install what the cluster tests run beside drumlin into bin/parts: versitygw, etcd, Apache Kafka's jars
+	scripts/parts
 
 dev: build ## build and run every role in one process, with its data in ./drumlin-data; ARGS="--http …" adds arguments
 	bin/drumlin dev $(ARGS)
