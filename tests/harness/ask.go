@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"testing"
@@ -13,34 +12,6 @@ import (
 
 	"drumlin/tests/oracle"
 )
-
-// Get asks a path and returns status and body.
-func (d *Dev) Get(ctx context.Context, path string) (int, []byte, error) {
-	return d.do(ctx, http.MethodGet, path, nil, nil)
-}
-
-// Post sends a body as it is and returns status and body.
-func (d *Dev) Post(ctx context.Context, path string, body []byte) (int, []byte, error) {
-	return d.do(ctx, http.MethodPost, path, body, nil)
-}
-
-func (d *Dev) do(ctx context.Context, method, path string, body []byte, header *http.Header) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+d.HTTP+path, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer res.Body.Close()
-	out, err := io.ReadAll(res.Body)
-	if header != nil {
-		*header = res.Header
-	}
-	return res.StatusCode, out, err
-}
 
 // Answer is what the SQL path returned.
 type Answer struct {
@@ -51,13 +22,13 @@ type Answer struct {
 }
 
 // Ask sends one query; only a failure to talk is an error.
-func (d *Dev) Ask(ctx context.Context, sql string) (*Answer, error) {
+func (a *Asker) Ask(ctx context.Context, sql string) (*Answer, error) {
 	body, err := json.Marshal(map[string]any{"query": sql, "resultFormat": "object"})
 	if err != nil {
 		return nil, err
 	}
 	var header http.Header
-	status, out, err := d.do(ctx, http.MethodPost, "/druid/v2/sql", body, &header)
+	status, out, err := a.do(ctx, http.MethodPost, sqlPath, body, &header)
 	if err != nil {
 		return nil, err
 	}
@@ -73,17 +44,17 @@ func (d *Dev) Ask(ctx context.Context, sql string) (*Answer, error) {
 }
 
 // SQL asks a query that must be answered.
-func (d *Dev) SQL(t testing.TB, sql string) *Answer {
+func (a *Asker) SQL(t testing.TB, sql string) *Answer {
 	t.Helper()
-	return d.SQLWithin(t, sql, time.Minute)
+	return a.SQLWithin(t, sql, time.Minute)
 }
 
 // SQLWithin asks a query that must be answered within the budget.
-func (d *Dev) SQLWithin(t testing.TB, sql string, budget time.Duration) *Answer {
+func (a *Asker) SQLWithin(t testing.TB, sql string, budget time.Duration) *Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
-	answer, err := d.Ask(ctx, sql)
+	answer, err := a.Ask(ctx, sql)
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
@@ -140,11 +111,11 @@ func (a *Answer) Offsets(t testing.TB, datasource string) oracle.Cut {
 }
 
 // WaitSQL asks until the single integer in column n of the answer is want, and fails after the budget.
-func (d *Dev) WaitSQL(t testing.TB, sql string, want int64, budget time.Duration) {
+func (a *Asker) WaitSQL(t testing.TB, sql string, want int64, budget time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(budget)
 	for {
-		got := d.SQL(t, sql).Int(t, "n")
+		got := a.SQL(t, sql).Int(t, "n")
 		if got == want {
 			return
 		}
@@ -156,32 +127,32 @@ func (d *Dev) WaitSQL(t testing.TB, sql string, want int64, budget time.Duration
 }
 
 // Apply submits a spec that must be accepted.
-func (d *Dev) Apply(t testing.TB, spec []byte) {
+func (a *Asker) Apply(t testing.TB, spec []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	status, body, err := d.Post(ctx, "/druid/indexer/v1/supervisor", spec)
+	status, body, err := a.Post(ctx, "/druid/indexer/v1/supervisor", spec)
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("submit the spec: %v, %d %s", err, status, body)
 	}
 }
 
 // ApplyFile submits a spec file that must be accepted.
-func (d *Dev) ApplyFile(t testing.TB, path string) {
+func (a *Asker) ApplyFile(t testing.TB, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Apply(t, data)
+	a.Apply(t, data)
 }
 
 // Handoff hands the supervisor's hot rows off; it must succeed.
-func (d *Dev) Handoff(t testing.TB, id string) {
+func (a *Asker) Handoff(t testing.TB, id string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	status, body, err := d.Post(ctx, "/druid/indexer/v1/supervisor/"+id+"/taskGroups/handoff", nil)
+	status, body, err := a.Post(ctx, "/druid/indexer/v1/supervisor/"+id+"/taskGroups/handoff", nil)
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("hand off %s: %v, %d %s", id, err, status, body)
 	}

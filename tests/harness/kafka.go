@@ -11,11 +11,11 @@ import (
 	"drumlin/tests/oracle"
 )
 
-// Client connects to the embedded broker, with manual choice of partitions. It is closed at the test's end.
-func (d *Dev) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
+// Client connects to the broker, with manual choice of partitions. It is closed at the test's end.
+func (a *Asker) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	base := []kgo.Opt{
-		kgo.SeedBrokers(d.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SeedBrokers(a.brokers), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(15 << 20), kgo.AllowAutoTopicCreation(),
 	}
 	client, err := kgo.NewClient(append(base, opts...)...)
@@ -26,12 +26,12 @@ func (d *Dev) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	return client
 }
 
-// CreateTopic makes a topic on the embedded broker.
-func (d *Dev) CreateTopic(t testing.TB, name string, partitions int32) {
+// CreateTopic makes a topic on the broker.
+func (a *Asker) CreateTopic(t testing.TB, name string, partitions int32) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if _, err := kadm.NewClient(d.Client(t)).CreateTopic(ctx, partitions, 1, nil, name); err != nil {
+	if _, err := kadm.NewClient(a.Client(t)).CreateTopic(ctx, partitions, 1, nil, name); err != nil {
 		t.Fatalf("create topic %s: %v", name, err)
 	}
 }

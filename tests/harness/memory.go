@@ -14,9 +14,9 @@ var (
 )
 
 // Resident tells how much memory the process has, and the most that it has had since ForgetPeak, both in bytes.
-func (d *Dev) Resident(t testing.TB) (now, peak int64) {
+func (p *Process) Resident(t testing.TB) (now, peak int64) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		t.Skipf("the memory of a process cannot be read here: %v", err)
 	}
@@ -35,9 +35,9 @@ func (d *Dev) Resident(t testing.TB) (now, peak int64) {
 }
 
 // ForgetPeak makes the peak of Resident begin anew.
-func (d *Dev) ForgetPeak(t testing.TB) {
+func (p *Process) ForgetPeak(t testing.TB) {
 	t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", d.cmd.Process.Pid), []byte("5"), 0o200); err != nil {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID()), []byte("5"), 0o200); err != nil {
 		t.Skipf("the peak of memory cannot be forgotten here: %v", err)
 	}
 }

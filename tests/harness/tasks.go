@@ -48,10 +48,10 @@ type Report struct {
 }
 
 // Submit submits a task that must be accepted, and returns its id.
-func (d *Dev) Submit(t testing.TB, task string) string {
+func (a *Asker) Submit(t testing.TB, task string) string {
 	t.Helper()
 	var accepted struct{ Task string }
-	d.ask(t, http.MethodPost, taskPath, []byte(task), &accepted)
+	a.ask(t, http.MethodPost, taskPath, []byte(task), &accepted)
 	if accepted.Task == "" {
 		t.Fatalf("the task %s got no id", task)
 	}
@@ -59,22 +59,22 @@ func (d *Dev) Submit(t testing.TB, task string) string {
 }
 
 // Task asks for the status of a task.
-func (d *Dev) Task(t testing.TB, id string) TaskStatus {
+func (a *Asker) Task(t testing.TB, id string) TaskStatus {
 	t.Helper()
 	var answer struct {
 		Task   string
 		Status TaskStatus
 	}
-	d.ask(t, http.MethodGet, taskPath+"/"+id+"/status", nil, &answer)
+	a.ask(t, http.MethodGet, taskPath+"/"+id+"/status", nil, &answer)
 	return answer.Status
 }
 
 // WaitTask waits until the task has ended, however that is.
-func (d *Dev) WaitTask(t testing.TB, id string) TaskStatus {
+func (a *Asker) WaitTask(t testing.TB, id string) TaskStatus {
 	t.Helper()
 	deadline := time.Now().Add(taskBudget)
 	for {
-		status := d.Task(t, id)
+		status := a.Task(t, id)
 		if status.StatusCode != "RUNNING" {
 			return status
 		}
@@ -86,52 +86,52 @@ func (d *Dev) WaitTask(t testing.TB, id string) TaskStatus {
 }
 
 // RunTask submits a task that must succeed, and returns its report.
-func (d *Dev) RunTask(t testing.TB, task string) Report {
+func (a *Asker) RunTask(t testing.TB, task string) Report {
 	t.Helper()
-	id := d.Submit(t, task)
-	if status := d.WaitTask(t, id); status.StatusCode != "SUCCESS" {
+	id := a.Submit(t, task)
+	if status := a.WaitTask(t, id); status.StatusCode != "SUCCESS" {
 		reason := "no reason"
 		if status.ErrorMsg != nil {
 			reason = *status.ErrorMsg
 		}
 		t.Fatalf("task %s: %s: %s", task, status.StatusCode, reason)
 	}
-	return d.TaskReport(t, id)
+	return a.TaskReport(t, id)
 }
 
 // TaskReport asks for the report of a task.
-func (d *Dev) TaskReport(t testing.TB, id string) Report {
+func (a *Asker) TaskReport(t testing.TB, id string) Report {
 	t.Helper()
 	var answer struct{ Compaction Report }
-	d.ask(t, http.MethodGet, taskPath+"/"+id+"/reports", nil, &answer)
+	a.ask(t, http.MethodGet, taskPath+"/"+id+"/reports", nil, &answer)
 	return answer.Compaction
 }
 
 // Tasks lists the tasks that the query string chooses.
-func (d *Dev) Tasks(t testing.TB, query string) []TaskStatus {
+func (a *Asker) Tasks(t testing.TB, query string) []TaskStatus {
 	t.Helper()
 	var list []TaskStatus
-	d.ask(t, http.MethodGet, "/druid/indexer/v1/tasks?"+query, nil, &list)
+	a.ask(t, http.MethodGet, "/druid/indexer/v1/tasks?"+query, nil, &list)
 	return list
 }
 
 // Set posts a config or rules that must be accepted.
-func (d *Dev) Set(t testing.TB, path, body string) {
+func (a *Asker) Set(t testing.TB, path, body string) {
 	t.Helper()
-	d.ask(t, http.MethodPost, path, []byte(body), nil)
+	a.ask(t, http.MethodPost, path, []byte(body), nil)
 }
 
 // GetJSON reads a path that must answer 200.
-func (d *Dev) GetJSON(t testing.TB, path string, into any) {
+func (a *Asker) GetJSON(t testing.TB, path string, into any) {
 	t.Helper()
-	d.ask(t, http.MethodGet, path, nil, into)
+	a.ask(t, http.MethodGet, path, nil, into)
 }
 
-func (d *Dev) ask(t testing.TB, method, path string, body []byte, into any) {
+func (a *Asker) ask(t testing.TB, method, path string, body []byte, into any) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	status, out, err := d.do(ctx, method, path, body, nil)
+	status, out, err := a.do(ctx, method, path, body, nil)
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("%s %s: %v, %d %s", method, path, err, status, out)
 	}
