@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"drumlin/internal/secure"
 )
 
 // Options are the parts that a handler is made of. Routes whose part is nil do not exist.
@@ -33,6 +35,10 @@ type Options struct {
 	// Loopback says that the listener is bound to loopback (LoopbackOnly): requests under any other host name are
 	// then refused.
 	Loopback bool
+	// Access says which tokens may do what; nil: anyone may do anything.
+	Access *secure.Access
+	// OpenMetrics lets GET /metrics be read without a token.
+	OpenMetrics bool
 }
 
 // server holds what the handlers need.
@@ -51,6 +57,7 @@ type server struct {
 	logger  *slog.Logger
 	version string
 	metrics *metrics
+	access  *secure.Access
 	running running
 	paths   []string // every route, for the answer to a path that does not exist
 }
@@ -67,9 +74,12 @@ func New(o Options) (http.Handler, error) {
 	s := &server{
 		queries: o.Queries, supervisors: o.Supervisors, controls: o.Controls, health: o.Health,
 		tasks: o.Tasks, outputs: o.TaskOutputs, autoCompaction: o.AutoCompaction, compaction: o.CompactionProgress, rules: o.Rules,
-		logger: o.Logger, version: o.Version, metrics: m,
+		logger: o.Logger, version: o.Version, metrics: m, access: o.Access,
 	}
-	var handler http.Handler = s.routes(o.Gatherer)
+	var handler http.Handler
+	if handler, err = s.mux(s.routes(o)); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
 	handler = origin.Handler(handler)
@@ -93,42 +103,47 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 // bodyReadTimeout is how long a client may take to send its body.
 const bodyReadTimeout = 30 * time.Second
 
-// route is one method of one path.
+// route is one method of one path. Tables of routes name no fields, so that none can be left out.
 type route struct {
 	method, path string
+	need         need
 	handler      http.HandlerFunc
 }
 
 const supervisorPath = "/druid/indexer/v1/supervisor"
 
-// routes builds the mux of the parts that there are.
-func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
+// routes are those of the parts that there are.
+func (s *server) routes(o Options) []route {
 	list := []route{
-		{"GET", "/status", s.handleStatus},
-		{"GET", "/status/health", s.handleHealth},
+		{"GET", "/status", open, s.handleStatus},
+		{"GET", "/status/health", open, s.handleHealth},
 	}
-	if gatherer != nil {
-		list = append(list, route{"GET", "/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}).ServeHTTP})
+	if o.Gatherer != nil {
+		scrape := read
+		if o.OpenMetrics {
+			scrape = open
+		}
+		list = append(list, route{"GET", "/metrics", scrape, promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}).ServeHTTP})
 	}
 	if s.queries != nil {
 		list = append(list,
-			route{"POST", "/druid/v2/sql", s.handleSQL},
-			route{"POST", "/druid/v2/sql/{$}", s.handleSQL},
-			route{"DELETE", "/druid/v2/sql/{id}", s.handleCancelSQL})
+			route{"POST", "/druid/v2/sql", read, s.handleSQL},
+			route{"POST", "/druid/v2/sql/{$}", read, s.handleSQL},
+			route{"DELETE", "/druid/v2/sql/{id}", read, s.handleCancelSQL})
 	}
 	if s.supervisors != nil {
 		list = append(list,
-			route{"POST", supervisorPath, s.handleSubmit},
-			route{"GET", supervisorPath, s.handleList},
-			route{"GET", supervisorPath + "/{id}", s.handleGet},
-			route{"GET", supervisorPath + "/{id}/status", s.handleSupervisorStatus},
-			route{"GET", supervisorPath + "/{id}/health", s.handleSupervisorHealth},
-			route{"POST", supervisorPath + "/{id}/taskGroups/handoff", s.handleHandoff})
+			route{"POST", supervisorPath, write, s.handleSubmit},
+			route{"GET", supervisorPath, read, s.handleList},
+			route{"GET", supervisorPath + "/{id}", read, s.handleGet},
+			route{"GET", supervisorPath + "/{id}/status", read, s.handleSupervisorStatus},
+			route{"GET", supervisorPath + "/{id}/health", read, s.handleSupervisorHealth},
+			route{"POST", supervisorPath + "/{id}/taskGroups/handoff", write, s.handleHandoff})
 	}
 	if s.controls != nil {
 		list = append(list,
-			route{"POST", supervisorPath + "/{id}/suspend", s.control(s.controls.Suspend)},
-			route{"POST", supervisorPath + "/{id}/resume", s.control(s.controls.Resume)})
+			route{"POST", supervisorPath + "/{id}/suspend", admin, s.control(s.controls.Suspend)},
+			route{"POST", supervisorPath + "/{id}/resume", admin, s.control(s.controls.Resume)})
 	}
 	if s.tasks != nil {
 		list = append(list, s.taskRoutes()...)
@@ -142,25 +157,28 @@ func (s *server) routes(gatherer prometheus.Gatherer) *http.ServeMux {
 	if s.rules != nil {
 		list = append(list, s.rulesRoutes()...)
 	}
-	return s.mux(list)
+	return list
 }
 
-// mux answers the routes, 405 for a known path with another method, and 404 for the rest.
-func (s *server) mux(list []route) *http.ServeMux {
+// mux answers the routes, 405 for a known path with another method, and 404 for the rest, which are for known callers too.
+func (s *server) mux(list []route) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
 	for _, r := range list {
-		mux.Handle(r.method+" "+r.path, limitBodyTime(bodyReadTimeout, r.handler))
+		if r.need == undecided || r.need > admin {
+			return nil, fmt.Errorf("the route %s %s does not say who may use it", r.method, r.path)
+		}
+		mux.Handle(r.method+" "+r.path, s.guard(r.need, limitBodyTime(bodyReadTimeout, r.handler)))
 		methods[r.path] = append(methods[r.path], r.method)
 		if !strings.HasSuffix(r.path, "{$}") {
 			s.paths = append(s.paths, r.method+" "+r.path)
 		}
 	}
 	for path, allowed := range methods {
-		mux.HandleFunc(path, methodNotAllowed(allowed))
+		mux.Handle(path, s.guard(read, methodNotAllowed(allowed)))
 	}
-	mux.HandleFunc("/", s.handleNotFound)
-	return mux
+	mux.Handle("/", s.guard(read, http.HandlerFunc(s.handleNotFound)))
+	return mux, nil
 }
 
 // limitBodyTime bounds the time in which a body arrives, and lifts the bound once it has: the connection's reader

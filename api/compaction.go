@@ -15,28 +15,28 @@ const (
 
 func (s *server) autoCompactionRoutes() []route {
 	return []route{
-		{"GET", autoCompactionPath, s.handleAutoCompactions},
-		{"POST", autoCompactionPath, s.handleSetAutoCompaction},
-		{"GET", autoCompactionPath + "/{datasource}", s.handleAutoCompaction},
-		{"POST", autoCompactionPath + "/{datasource}", s.handleClusterCompaction},
-		{"DELETE", autoCompactionPath + "/{datasource}", s.handleDeleteAutoCompaction},
-		{"GET", autoCompactionPath + "/{datasource}/history", s.handleAutoCompactionHistory},
+		{"GET", autoCompactionPath, read, s.handleAutoCompactions},
+		{"POST", autoCompactionPath, write, s.handleSetAutoCompaction},
+		{"GET", autoCompactionPath + "/{datasource}", read, s.handleAutoCompaction},
+		{"POST", autoCompactionPath + "/{datasource}", write, s.handleClusterCompaction},
+		{"DELETE", autoCompactionPath + "/{datasource}", write, s.handleDeleteAutoCompaction},
+		{"GET", autoCompactionPath + "/{datasource}/history", read, s.handleAutoCompactionHistory},
 	}
 }
 
 func (s *server) compactionRoutes() []route {
 	return []route{
-		{"GET", compactionPath + "/status", s.handleCompactionStatus},
-		{"GET", compactionPath + "/progress", s.handleCompactionProgress},
-		{"GET", compactionPath + "/explain", s.handleExplainCompaction},
+		{"GET", compactionPath + "/status", read, s.handleCompactionStatus},
+		{"GET", compactionPath + "/progress", read, s.handleCompactionProgress},
+		{"GET", compactionPath + "/explain", read, s.handleExplainCompaction},
 	}
 }
 
 func (s *server) rulesRoutes() []route {
 	return []route{
-		{"GET", rulesPath, s.handleAllRules},
-		{"GET", rulesPath + "/{datasource}", s.handleRules},
-		{"POST", rulesPath + "/{datasource}", s.handleSetRules},
+		{"GET", rulesPath, read, s.handleAllRules},
+		{"GET", rulesPath + "/{datasource}", read, s.handleRules},
+		{"POST", rulesPath + "/{datasource}", admin, s.handleSetRules},
 	}
 }
 

@@ -15,6 +15,7 @@ type Category string
 // The categories in use.
 const (
 	InvalidInput       Category = "INVALID_INPUT"
+	Unauthorized       Category = "UNAUTHORIZED"
 	Forbidden          Category = "FORBIDDEN"
 	NotFound           Category = "NOT_FOUND"
 	Conflict           Category = "CONFLICT"
@@ -67,6 +68,8 @@ func (e *Error) status() int {
 	switch e.Category {
 	case InvalidInput:
 		return http.StatusBadRequest
+	case Unauthorized:
+		return http.StatusUnauthorized
 	case Forbidden:
 		return http.StatusForbidden
 	case NotFound:

@@ -14,6 +14,7 @@ import (
 
 // record is what one request's log line will say. One goroutine serves a request, so it needs no lock.
 type record struct {
+	caller  string // the name of the token; empty: none, or none was wanted
 	queryID string
 	rows    int64
 	err     error
@@ -117,6 +118,9 @@ func (s *server) finish(r *http.Request, w *statusWriter, rec *record, took time
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", status),
 		slog.Int64("bytes", w.bytes), slog.Duration("took", took), slog.String("remote", r.RemoteAddr),
+	}
+	if rec.caller != "" {
+		attrs = append(attrs, slog.String("token", rec.caller))
 	}
 	if rec.queryID != "" {
 		attrs = append(attrs, slog.String("query", rec.queryID), slog.Int64("rows", rec.rows))

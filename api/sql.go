@@ -85,20 +85,6 @@ func setAnswerHeaders(h http.Header, a *Answer, req *sqlRequest) error {
 	return nil
 }
 
-// handleCancelSQL answers DELETE /druid/v2/sql/{id}.
-func (s *server) handleCancelSQL(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	if !s.running.cancel(id) {
-		writeError(w, r, &Error{
-			Category: NotFound, Code: "notFound",
-			Message: fmt.Sprintf("No query with the id %q is running here.", id),
-			Hint:    "It may have ended. The id is in the response header X-Druid-SQL-Query-Id, or your own context.sqlQueryId.",
-		})
-		return
-	}
-	w.WriteHeader(http.StatusAccepted)
-}
-
 // deadlineWriter gives every write its own time limit, so that a long answer is no fault but a stalled reader is.
 type deadlineWriter struct {
 	out     http.ResponseWriter

@@ -17,22 +17,22 @@ const (
 // taskRoutes are those of the queue.
 func (s *server) taskRoutes() []route {
 	list := []route{
-		{"POST", taskPath, s.handleSubmitTask},
-		{"GET", taskPath + "/{id}", s.handleTask},
-		{"GET", taskPath + "/{id}/status", s.handleTaskStatus},
-		{"POST", taskPath + "/{id}/shutdown", s.handleCancelTask},
-		{"GET", indexerPath + "/tasks", s.handleTasks("")},
-		{"POST", indexerPath + "/taskStatus", s.handleTaskStatuses},
-		{"POST", indexerPath + "/datasources/{datasource}/shutdownAllTasks", s.handleCancelTasks},
-		{"POST", datasourcesPath + "/{datasource}/markUnused", s.handleMarkUnused},
+		{"POST", taskPath, write, s.handleSubmitTask},
+		{"GET", taskPath + "/{id}", read, s.handleTask},
+		{"GET", taskPath + "/{id}/status", read, s.handleTaskStatus},
+		{"POST", taskPath + "/{id}/shutdown", write, s.handleCancelTask},
+		{"GET", indexerPath + "/tasks", read, s.handleTasks("")},
+		{"POST", indexerPath + "/taskStatus", read, s.handleTaskStatuses},
+		{"POST", indexerPath + "/datasources/{datasource}/shutdownAllTasks", write, s.handleCancelTasks},
+		{"POST", datasourcesPath + "/{datasource}/markUnused", admin, s.handleMarkUnused},
 	}
 	for _, state := range []TaskState{TasksRunning, TasksPending, TasksWaiting, TasksComplete} {
-		list = append(list, route{"GET", indexerPath + "/" + string(state) + "Tasks", s.handleTasks(state)})
+		list = append(list, route{"GET", indexerPath + "/" + string(state) + "Tasks", read, s.handleTasks(state)})
 	}
 	if s.outputs != nil {
 		list = append(list,
-			route{"GET", taskPath + "/{id}/reports", s.handleTaskReport},
-			route{"GET", taskPath + "/{id}/log", s.handleTaskLog})
+			route{"GET", taskPath + "/{id}/reports", read, s.handleTaskReport},
+			route{"GET", taskPath + "/{id}/log", read, s.handleTaskLog})
 	}
 	return list
 }
@@ -74,6 +74,10 @@ func (s *server) handleSubmitTask(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) submitTask(w http.ResponseWriter, r *http.Request, body []byte) {
+	if err := allowTask(r.Context(), body); err != nil {
+		writeError(w, r, err)
+		return
+	}
 	id, warnings, err := s.tasks.SubmitTask(r.Context(), body)
 	if err != nil {
 		writeError(w, r, err)
