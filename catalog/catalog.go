@@ -57,6 +57,7 @@ func (o *Options) setDefaults() {
 type Catalog struct {
 	o           Options
 	incarnation string
+	instance    string // of this process, made when the catalog was opened
 	fetcher     fetcher
 	cancel      context.CancelFunc // ends the watcher
 	done        chan struct{}      // closed when the watcher has ended
@@ -69,7 +70,9 @@ type Catalog struct {
 	changed chan struct{} // closed and replaced at every new view
 	failed  error         // set once: views will not advance any more
 	resyncs int64
-	marked  map[string]struct{} // manifests whose markers this process has seen or written: those that were live at the last collection, and newer ones
+	// registered are the ids of nodes that this process has announced at least once.
+	registered map[string]struct{}
+	marked     map[string]struct{} // manifests whose markers this process has seen or written: those that were live at the last collection, and newer ones
 }
 
 // liveState is what transactions need to know beside the view.
@@ -85,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 		return nil, invalidf("open the catalog: a store and an object store are needed")
 	}
 	c := &Catalog{
-		o: o, fetcher: fetcher{objects: o.Objects, limit: o.Fetches}, done: make(chan struct{}),
+		o: o, instance: randomID(8), registered: map[string]struct{}{}, fetcher: fetcher{objects: o.Objects, limit: o.Fetches}, done: make(chan struct{}),
 		wantResync: make(chan struct{}, 1), wantFresh: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if err := c.initialise(ctx); err != nil {

@@ -14,6 +14,8 @@ var (
 	ErrOwned = errors.New("owned by another node")
 	// ErrSessionLost: the session's lease is gone. Register again.
 	ErrSessionLost = errors.New("session lost")
+	// ErrNodeTaken: a living process has the node's id. Give this one another.
+	ErrNodeTaken = errors.New("the node id is in use")
 	// ErrInvalid: the request breaks a rule of the catalog; it has not been sent.
 	ErrInvalid = errors.New("refused by the catalog")
 	// ErrCorrupt: what the catalog or an object of it holds cannot be right.

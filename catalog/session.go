@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,8 @@ import (
 
 // Session is one process's registration: a lease that keeps node/…, own/… and claim/… alive. That the lease is being
 // renewed never proves ownership, and that it is not being renewed never proves the loss of it: only the compares of
-// a transaction tell.
+// a transaction tell. So a session whose store does not answer is doubtful, and goes on; it is lost when the store says
+// that the lease is gone.
 type Session struct {
 	c     *Catalog
 	node  Node
@@ -21,94 +23,140 @@ type Session struct {
 	done   chan struct{} // closed when the keepalive goroutine has ended
 	lost   chan struct{}
 	once   sync.Once
+
+	mu      sync.Mutex
+	renewed time.Time // when the lease was last known to live
+
+	leave    sync.Mutex // held while the node's key is put
+	revision int64      // mod_revision of that key
+	leaving  bool
 }
 
-// Register announces the node under a lease of at least ttl. A lease that an earlier process of the same node id left
-// behind is revoked, with all that it owned.
-func (c *Catalog) Register(ctx context.Context, node Node, ttl time.Duration) (*Session, error) {
-	if node.ID == "" || len(node.ID) > maxNameBytes || ttl <= 0 {
-		return nil, invalidf("register node %q for %s: an id and a positive time are needed", node.ID, ttl)
-	}
-	value, err := encode(node)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.revokePredecessor(ctx, node.ID); err != nil {
-		return nil, fmt.Errorf("register node %s: %w", node.ID, err)
-	}
-	lease, err := c.o.KV.Grant(ctx, ttl)
-	if err != nil {
-		return nil, fmt.Errorf("register node %s: get a lease: %w", node.ID, err)
-	}
-	key := nodeKey(node.ID)
-	res, _, err := c.settle(ctx, Txn{
-		If:   []Compare{ifAbsent(key)},
-		Then: []Op{{Kind: OpPut, Key: key, Value: value, Lease: lease}},
-		Else: opGets(key),
-	})
-	if err == nil && !res.Succeeded && res.Gets[key].Lease != lease {
-		err = fmt.Errorf("%w: another process registered the same node id at the same moment", ErrOwned)
-	}
-	if err != nil {
-		// The lease would end by itself; revoking it only frees the id sooner.
-		return nil, errors.Join(fmt.Errorf("register node %s: %w", node.ID, err), c.o.KV.Revoke(ctx, lease))
-	}
+func newSession(ctx context.Context, c *Catalog, node Node, lease int64, ttl time.Duration, revision int64, granted time.Time) *Session {
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Session{
 		c: c, node: node, lease: lease, ttl: ttl, cancel: cancel, done: make(chan struct{}), lost: make(chan struct{}),
+		revision: revision, renewed: granted,
 	}
 	go func() {
 		defer close(s.done)
 		s.keepAlive(runCtx)
 	}()
-	return s, nil
+	return s
 }
 
-func (c *Catalog) revokePredecessor(ctx context.Context, id string) error {
-	old, err := c.get(ctx, nodeKey(id))
-	if err != nil || old == nil || old.Lease == 0 {
-		return err
-	}
-	c.o.Logger.Info("revoking the lease of an earlier process of this node", "node", id)
-	return c.o.KV.Revoke(ctx, old.Lease)
-}
-
-// keepAlive renews the lease three times within its life. The session is lost when the store says that the lease is
-// gone, or when it could not be renewed for a whole life of it.
+// keepAlive renews the lease three times within its life, and tries again soon where that fails, until the store says that the
+// lease is gone.
 func (s *Session) keepAlive(ctx context.Context) {
-	ticker := time.NewTicker(s.ttl / 3)
-	defer ticker.Stop()
-	renewed := time.Now()
+	pause := s.ttl / 3
+	again := min(s.ttl/10, time.Second)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	doubtful := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
-		callCtx, cancel := context.WithTimeout(ctx, s.ttl/3)
+		sent := time.Now()
+		callCtx, cancel := context.WithTimeout(ctx, pause)
 		err := s.c.o.KV.KeepAlive(callCtx, s.lease)
 		cancel()
 		switch {
 		case err == nil:
-			renewed = time.Now()
+			if doubtful {
+				s.c.o.Logger.Info("the catalog store answers again, and the node's lease lives", "node", s.node.ID)
+				doubtful = false
+			}
+			s.alive(sent)
+			timer.Reset(pause)
+			continue
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrKVLeaseNotFound), time.Since(renewed) >= s.ttl:
-			s.c.o.Logger.Warn("the node's lease is gone, or could not be renewed in its time", "node", s.node.ID, "error", err)
-			s.once.Do(func() { close(s.lost) })
+		case errors.Is(err, ErrKVLeaseNotFound):
+			s.c.o.Logger.Warn("the node's lease is gone", "node", s.node.ID, "error", err)
+			s.lose()
 			return
 		}
+		if since, is := s.Doubtful(); is && !doubtful {
+			doubtful = true
+			s.c.o.Logger.Warn("the node's lease could not be renewed for a whole life of it; going on, and trying again",
+				"node", s.node.ID, "renewed", since, "error", err)
+		}
+		timer.Reset(again)
 	}
 }
 
-// Lost is closed when the lease is gone or presumed to be. Register again; hot rows may be kept meanwhile.
+func (s *Session) alive(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewed = at
+}
+
+func (s *Session) lose() { s.once.Do(func() { close(s.lost) }) }
+
+// Lost is closed when the store has said that the lease is gone. Register again.
 func (s *Session) Lost() <-chan struct{} { return s.lost }
+
+// Doubtful says whether the lease could not be renewed for a whole life of it, and since when nothing is known of it: the
+// store does not answer. Whoever works under the session goes on; what he writes is fenced.
+func (s *Session) Doubtful() (since time.Time, doubtful bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.renewed, time.Since(s.renewed) >= s.ttl
+}
+
+// Leave announces that the process is about to stop, so that others take over what it gives up, and it gets nothing more.
+// ErrSessionLost: there is nothing to leave any more.
+func (s *Session) Leave(ctx context.Context) error {
+	s.leave.Lock()
+	defer s.leave.Unlock()
+	if s.leaving {
+		return nil
+	}
+	node := s.node
+	node.Leaving = true
+	value, err := encode(node)
+	if err != nil {
+		return err
+	}
+	key := nodeKey(node.ID)
+	res, _, err := s.c.settle(ctx, Txn{
+		If:   []Compare{ifModified(key, s.revision)},
+		Then: []Op{{Kind: OpPut, Key: key, Value: value, Lease: s.lease}},
+		Else: opGets(key),
+	})
+	switch kv, there := res.get(key); {
+	case errors.Is(err, ErrKVLeaseNotFound):
+		return fmt.Errorf("announce that node %s leaves: %w: %w", node.ID, ErrSessionLost, err)
+	case err != nil:
+		return fmt.Errorf("announce that node %s leaves: %w", node.ID, err)
+	case res.Succeeded:
+		s.revision = res.Revision
+	case there && kv.Lease == s.lease && bytes.Equal(kv.Value, value): // by an attempt whose reply was lost
+		s.revision = kv.ModRevision
+	default:
+		return fmt.Errorf("announce that node %s leaves: %w", node.ID, ErrSessionLost)
+	}
+	s.leaving = true
+	return nil
+}
+
+// get reads the answer to one OpGet, also of a transaction that has none.
+func (r *TxnResult) get(key string) (kv KeyValue, there bool) {
+	if r == nil {
+		return KeyValue{}, false
+	}
+	kv, there = r.Gets[key]
+	return kv, there
+}
 
 // Close ends the lease, and with it everything that the session owns.
 func (s *Session) Close(ctx context.Context) error {
 	s.cancel()
 	<-s.done
-	s.once.Do(func() { close(s.lost) })
+	s.lose()
 	if err := s.c.o.KV.Revoke(ctx, s.lease); err != nil {
 		return fmt.Errorf("end the session of node %s: %w", s.node.ID, err)
 	}
@@ -142,6 +190,7 @@ func (s *Session) hold(ctx context.Context, keys []string) (epoch int64, err err
 	res, _, err := s.c.settle(ctx, t)
 	switch {
 	case errors.Is(err, ErrKVLeaseNotFound):
+		s.lose() // before its next renewal would tell
 		return 0, fmt.Errorf("%w: %w", ErrSessionLost, err)
 	case err != nil:
 		return 0, err

@@ -208,4 +208,6 @@ type Node struct {
 	FlightAddress string `json:"flightAddress,omitempty"`
 	// Leaving says that the process is about to stop: it acquires nothing more, and others take over what it gives up.
 	Leaving bool `json:"leaving,omitempty"`
+	// Instance tells two processes of one id apart. Register sets it.
+	Instance string `json:"instance,omitempty"`
 }

@@ -318,7 +318,7 @@ func TestLostSession(t *testing.T) {
 		until(t, "it runs", func() bool { return w.task("one").State == catalog.TaskRunning })
 		w.compactor(t, "b", nil)
 		// Another process of the same node revokes its lease.
-		session, err := w.c.Register(t.Context(), catalog.Node{ID: "a"}, time.Minute)
+		session, err := w.c.Register(t.Context(), catalog.Node{ID: "a", Address: "a:80"}, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
