@@ -123,10 +123,6 @@ func (l *Ledger) At(cut Cut, rules Rules) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	type identity struct {
-		chunk int64
-		key   string
-	}
 	seen := map[identity]bool{}
 	result := &Result{}
 	for _, r := range records {
