@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"drumlin/consumer/decode"
+	"drumlin/internal/kafkaprops"
 	"drumlin/spec"
 )
 
@@ -24,7 +25,7 @@ const requestTimeout = 10 * time.Second
 // partition that is read: a partition's buffers, pauses, errors and topic id are then its own, and closing the source
 // ends all of it.
 type Kafka struct {
-	defaultBrokers []string
+	server map[string]string // Java client properties, which a spec's own override
 
 	mu      sync.Mutex
 	clients map[string]*kgo.Client
@@ -33,10 +34,13 @@ type Kafka struct {
 
 var _ Broker = (*Kafka)(nil)
 
-// NewKafka returns a Kafka that uses the default brokers for specs that name none. The caller closes it after every
-// source has been closed.
-func NewKafka(defaultBrokers []string) *Kafka {
-	return &Kafka{defaultBrokers: defaultBrokers, clients: map[string]*kgo.Client{}}
+// NewKafka returns a Kafka whose clients have these Java properties, the server's own, and over them those of the spec that
+// they work for (see kafkaprops.Merge). The caller closes it after every source has been closed.
+func NewKafka(properties map[string]string) (*Kafka, error) {
+	if err := checkServerProperties(properties); err != nil {
+		return nil, err
+	}
+	return &Kafka{server: maps.Clone(properties), clients: map[string]*kgo.Client{}}, nil
 }
 
 // Close ends all clients.
@@ -60,7 +64,7 @@ func (k *Kafka) admin(s *spec.Supervisor) (*kadm.Client, error) {
 }
 
 func (k *Kafka) client(s *spec.Supervisor) (*kgo.Client, error) {
-	key := clusterKey(s.IO.ConsumerProperties)
+	key := kafkaprops.Key(s.IO.ConsumerProperties)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -68,7 +72,7 @@ func (k *Kafka) client(s *spec.Supervisor) (*kgo.Client, error) {
 	}
 	c := k.clients[key]
 	if c == nil {
-		opts, err := clientOptions(s.IO.ConsumerProperties, k.defaultBrokers)
+		opts, err := k.clientOptions(s)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +86,7 @@ func (k *Kafka) client(s *spec.Supervisor) (*kgo.Client, error) {
 
 // Open implements Broker.
 func (k *Kafka) Open(_ context.Context, r OpenRequest) (Source, error) {
-	opts, err := clientOptions(r.Spec.IO.ConsumerProperties, k.defaultBrokers)
+	opts, err := k.clientOptions(r.Spec)
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,8 @@ func ingestStep(tb testing.TB, f feed) step {
 	topic := f.parse(tb).IO.Topic
 	createTopic(tb, b, topic)
 	produce(tb, b, topic, f)
-	kafka := consumer.NewKafka([]string{b.Address()})
+	kafka, err := consumer.NewKafka(map[string]string{"bootstrap.servers": b.Address()})
+	must(tb, err)
 	tb.Cleanup(kafka.Close)
 	p := newPipeline(tb, f, kafka, kafkaPartitions)
 	return step{
