@@ -10,12 +10,28 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
+// The login modules of Java's clients.
+const (
+	plainModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
+	scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
+)
+
+// Login is a sasl.jaas.config for a user.
+func Login(mechanism, user, password string) string {
+	module := scramModule
+	if strings.EqualFold(mechanism, "PLAIN") {
+		module = plainModule
+	}
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	return fmt.Sprintf(`%s required username="%s" password="%s";`, module, escape.Replace(user), escape.Replace(password))
+}
+
 func mechanismOf(name, jaas string) (sasl.Mechanism, error) {
 	name = strings.ToUpper(name)
-	module := "org.apache.kafka.common.security.scram.ScramLoginModule"
+	module := scramModule
 	switch name {
 	case "PLAIN":
-		module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+		module = plainModule
 	case "SCRAM-SHA-256", "SCRAM-SHA-512":
 	case "":
 		return nil, fmt.Errorf("%s is missing, and Java's default, GSSAPI, is not supported: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", saslMechanism)
