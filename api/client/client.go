@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,21 +13,35 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"drumlin/internal/secure"
 )
+
+// Options say who the client is and whom it trusts.
+type Options struct {
+	Token secure.Secret // sent with every request; empty: none
+	TLS   *tls.Config   // for https; nil: the system's authorities and no certificate of one's own
+}
 
 // Client speaks to one server. It is safe for concurrent use.
 type Client struct {
-	base *url.URL
-	http *http.Client
+	base  *url.URL
+	token secure.Secret
+	http  *http.Client
 }
 
 // dialTimeout is how long a server may take to accept a connection. Answers have no limit but the caller's context.
 const dialTimeout = 5 * time.Second
 
-// New returns a client of the server at the URL. A bare host:port is taken for http.
-func New(server string) (*Client, error) {
+// New returns a client of the server at the URL. A bare host:port is taken for https where Options.TLS is given, else for
+// http.
+func New(server string, o Options) (*Client, error) {
 	if !strings.Contains(server, "://") {
-		server = "http://" + server
+		scheme := "http://"
+		if o.TLS != nil {
+			scheme = "https://"
+		}
+		server = scheme + server
 	}
 	base, err := url.Parse(server)
 	if err != nil {
@@ -36,13 +51,31 @@ func New(server string) (*Client, error) {
 		return nil, fmt.Errorf("the server's URL %q must look like http://127.0.0.1:8888", server)
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
-	return &Client{base: base, http: &http.Client{Transport: &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout: dialTimeout,
-		IdleConnTimeout:     30 * time.Second,
-	}}}, nil
+	return &Client{base: base, token: o.Token, http: &http.Client{
+		Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSHandshakeTimeout: dialTimeout,
+			TLSClientConfig:     o.TLS,
+			IdleConnTimeout:     30 * time.Second,
+		},
+		// A server of ours never sends elsewhere, and a token must not follow whoever does.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
+
+// Exposed says that a token is sent where others can read it: without TLS to another machine.
+func (c *Client) Exposed() bool {
+	if c.token == "" || c.base.Scheme != "http" {
+		return false
+	}
+	host := c.base.Hostname()
+	ip := net.ParseIP(host)
+	return !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback())
+}
+
+// URL is the server's, without what may be secret in it.
+func (c *Client) URL() string { return c.base.Redacted() }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -60,6 +93,9 @@ func (c *Client) send(ctx context.Context, method string, target *url.URL, conte
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -24,7 +24,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	c, err := New(server.URL + "/")
+	c, err := New(server.URL+"/", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestServersURL(t *testing.T) {
 		"http://127.0.0.1:8888": true, "https://x/base": true, "localhost:8888": true, "10.0.0.1": true,
 		"": false, "ftp://x": false, "http://": false, "http://[::1": false,
 	} {
-		if _, err := New(server); (err == nil) != ok {
+		if _, err := New(server, Options{}); (err == nil) != ok {
 			t.Errorf("New(%q): %v", server, err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	addr := listener.Addr().String()
 	listener.Close()
-	c, err := New(addr)
+	c, err := New(addr, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -39,6 +41,12 @@ func (e *Unreachable) Error() string {
 
 // Unwrap returns the cause.
 func (e *Unreachable) Unwrap() error { return e.Err }
+
+// Untrusted says that there is a server, whose certificate was not accepted.
+func (e *Unreachable) Untrusted() bool {
+	var refused *tls.CertificateVerificationError
+	return errors.As(e.Err, &refused)
+}
 
 // Truncated says that an answer ended before its end.
 type Truncated struct {

@@ -6,16 +6,22 @@ import (
 	"io"
 	"os"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"drumlin/api/client"
+	"drumlin/internal/secure"
 )
 
 // defaultServer is where a server listens unless told otherwise.
 const defaultServer = "http://127.0.0.1:8888"
 
-// serverVariable names the environment variable with the server's URL.
-const serverVariable = "DRUMLIN_SERVER"
+// The environment variables that stand for flags: the server's URL, the token itself, and the file of its authorities.
+const (
+	serverVariable = "DRUMLIN_SERVER"
+	tokenVariable  = "DRUMLIN_TOKEN"
+	caVariable     = "DRUMLIN_CA_FILE"
+)
 
 // Env is what commands use of the world.
 type Env struct {
@@ -25,7 +31,20 @@ type Env struct {
 	// Width returns how many cells wide the terminal on Stdout is, 0 where it is none.
 	Width func() int
 
-	server string // flag --server
+	server    string           // flag --server
+	tokenFile string           // flag --token-file; a token is no flag's value, since others can list those
+	tls       secure.ClientTLS // flags --ca-file, --cert-file, --key-file
+	warned    bool             // that a token can be read by others
+}
+
+// addFlags adds the flags that say which server is meant, and as whom.
+func (e *Env) addFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&e.server, "server", "", "URL of the server (default "+defaultServer+", or $"+serverVariable+")")
+	f.StringVar(&e.tokenFile, "token-file", "", "file with the token to show to the server (or the token in $"+tokenVariable+")")
+	f.StringVar(&e.tls.CAFile, "ca-file", "", "PEM file of the authorities that the server's certificate may be of (or $"+caVariable+")")
+	f.StringVar(&e.tls.CertFile, "cert-file", "", "PEM file of the certificate to show to the server")
+	f.StringVar(&e.tls.KeyFile, "key-file", "", "PEM file of that certificate's key")
 }
 
 // NewEnv returns the environment of a process with these streams.
@@ -54,11 +73,39 @@ func (e *Env) serverURL() string {
 	return defaultServer
 }
 
+// token is that of the flag's file, else the environment's, else none.
+func (e *Env) token() (secure.Secret, error) {
+	if e.tokenFile != "" {
+		return secure.ReadTokenFile(e.tokenFile)
+	}
+	token, err := secure.ParseSecret(e.Getenv(tokenVariable))
+	if err != nil {
+		return "", fmt.Errorf("the token in %s cannot be used: %w", tokenVariable, err)
+	}
+	return token, nil
+}
+
 // Client returns a client of the chosen server.
 func (e *Env) Client() (*client.Client, error) {
-	c, err := client.New(e.serverURL())
+	token, err := e.token()
 	if err != nil {
 		return nil, Usage(err)
+	}
+	files := e.tls
+	if files.CAFile == "" {
+		files.CAFile = e.Getenv(caVariable)
+	}
+	config, err := files.Config()
+	if err != nil {
+		return nil, Usage(err)
+	}
+	c, err := client.New(e.serverURL(), client.Options{Token: token, TLS: config})
+	if err != nil {
+		return nil, Usage(err)
+	}
+	if c.Exposed() && !e.warned {
+		e.warned = true
+		e.Notef("warning: the token goes to %s without encryption; use https", c.URL())
 	}
 	return c, nil
 }

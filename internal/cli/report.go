@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"drumlin/api/client"
@@ -26,14 +27,20 @@ func Report(stderr io.Writer, err error) int {
 		return exitDone
 	}
 	var unreachable *client.Unreachable
+	var refused *client.Error
 	var usage *usageError
 	message, code := err.Error(), exitFailed
 	switch {
 	case errors.Is(err, context.Canceled):
 		message, code = "interrupted", exitInterrupted
+	case errors.As(err, &unreachable) && unreachable.Untrusted():
+		message += "\nhint: the server's authority is named with --ca-file or " + caVariable
+		code = exitUnreachable
 	case errors.As(err, &unreachable):
 		message += "\nhint: is `drumlin dev` running? Another server is chosen with --server or " + serverVariable
 		code = exitUnreachable
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		message = refused.Message + "\nhint: set " + tokenVariable + ", or name a file that holds the token with --token-file"
 	case errors.As(err, &usage):
 		message += "\nhint: add --help to the command to see how it is used"
 		code = exitUsage

@@ -33,8 +33,7 @@ func NewRoot(env *Env, version string, further ...*cobra.Command) *cobra.Command
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
-	root.PersistentFlags().StringVar(&env.server, "server", "",
-		"URL of the server (default "+defaultServer+", or $"+serverVariable+")")
+	env.addFlags(root)
 	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Talk to a server:"}, &cobra.Group{ID: groupRun, Title: "Run and feed one:"})
 	for _, cmd := range []*cobra.Command{
 		newApplyCommand(env), newSQLCommand(env), newStatusCommand(env), newSegmentsCommand(env), newHandoffCommand(env),

@@ -248,7 +248,7 @@ func TestWaitingCanBeInterrupted(t *testing.T) {
 	url := q.start(t)
 	var stdout, stderr strings.Builder
 	env := NewEnv(strings.NewReader(""), &stdout, &stderr)
-	env.Getenv = func(string) string { return url }
+	env.Getenv = func(name string) string { return map[string]string{serverVariable: url}[name] }
 	c, err := env.Client()
 	if err != nil {
 		t.Fatal(err)

@@ -67,6 +67,18 @@ func ReadTokenFile(path string) (Secret, error) {
 	return token, nil
 }
 
+// ParseSecret takes a token from text, without the white space around it; nothing is no token.
+func ParseSecret(text string) (Secret, error) {
+	token := Secret(strings.TrimSpace(text))
+	if token == "" {
+		return "", nil
+	}
+	if err := token.sendable(); err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
 // sendable says whether a header can carry the secret.
 func (s Secret) sendable() error {
 	if s == "" {
