@@ -1,0 +1,111 @@
+package peer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/flight"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"drumlin/segment"
+)
+
+// sink takes the messages of a stream of hot rows. A message is its own only until Send returns.
+type sink interface {
+	Send(*flight.FlightData) error
+}
+
+// sender writes hot rows as a stream of messages: begin, then for each run of batches of one layout a schema and the
+// batches, then end.
+type sender struct {
+	to  sink
+	mem memory.Allocator // for pieces of batches while they are sent
+
+	layout  *arrow.Schema // of the last schema sent
+	current schemaFrame
+	sent    endFrame
+	body    bytes.Buffer
+	bytes   int64
+}
+
+// send writes everything that the request needs of the rows, which stay the caller's.
+func (s *sender) send(r segment.HotRequest, h *segment.HotRows) error {
+	if err := s.frame(frame{Kind: kindBegin, Begin: &beginFrame{Range: h.OffsetRange, Counters: h.Counters}}, nil, nil); err != nil {
+		return err
+	}
+	if err := s.batches(newNarrower(r, h.To, false, s.mem), h.Data); err != nil {
+		return err
+	}
+	if r.WithRejects {
+		if err := s.batches(newNarrower(r, h.To, true, s.mem), h.Rejects); err != nil {
+			return err
+		}
+	}
+	return s.frame(frame{Kind: kindEnd, End: &s.sent}, nil, nil)
+}
+
+func (s *sender) batches(n *narrower, list []segment.HotBatch) error {
+	for _, b := range list {
+		pieces, err := n.narrow(b)
+		if err != nil {
+			return err
+		}
+		for i, piece := range pieces {
+			if err := s.batch(n.rejects, piece); err != nil {
+				releaseAll(pieces[i:])
+				return err
+			}
+			piece.Record.Release()
+		}
+	}
+	return nil
+}
+
+func (s *sender) batch(rejects bool, b segment.HotBatch) error {
+	wanted := schemaFrame{ID: b.SchemaID, Rejects: rejects}
+	if s.layout == nil || s.current != wanted || s.layout != b.Record.Schema() && !s.layout.Equal(b.Record.Schema()) {
+		s.layout, s.current = b.Record.Schema(), wanted
+		payload := ipc.GetSchemaPayload(s.layout, s.mem)
+		err := s.payload(frame{Kind: kindSchema, Schema: &wanted}, payload)
+		payload.Release()
+		if err != nil {
+			return err
+		}
+	}
+	about := &batchFrame{
+		Rows: b.Record.NumRows(), FromOffset: b.FromOffset, ToOffset: b.ToOffset, MinMillis: b.MinMillis, MaxMillis: b.MaxMillis,
+	}
+	for _, r := range b.Buckets {
+		about.Buckets = append(about.Buckets, bucketRows{Bucket: r.Bucket, Rows: r.Rows, Bytes: r.Bytes})
+	}
+	payload, err := ipc.GetRecordBatchPayload(b.Record, ipc.WithAllocator(s.mem))
+	if err != nil {
+		return fmt.Errorf("encode the hot rows from offset %d on: %w", b.FromOffset, err)
+	}
+	defer payload.Release()
+	s.sent.count(rejects, about.Rows)
+	return s.payload(frame{Kind: kindBatch, Batch: about}, payload)
+}
+
+func (s *sender) payload(f frame, p ipc.Payload) error {
+	meta := p.Meta()
+	defer meta.Release()
+	s.body.Reset()
+	if err := p.SerializeBody(&s.body); err != nil {
+		return fmt.Errorf("encode hot rows: %w", err)
+	}
+	return s.frame(f, meta.Bytes(), s.body.Bytes())
+}
+
+func (s *sender) frame(f frame, meta, body []byte) error {
+	f.Format = wireFormat
+	text, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("encode a message of hot rows: %w", err)
+	}
+	s.bytes += int64(len(text) + len(meta) + len(body))
+	return s.to.Send(&flight.FlightData{AppMetadata: text, DataHeader: meta, DataBody: body})
+}
