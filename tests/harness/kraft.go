@@ -40,11 +40,13 @@ type KafkaUser struct{ Name, Password string }
 // KafkaOptions say what a broker is like. The zero value is a plain one in a directory of the test.
 type KafkaOptions struct {
 	Listeners  []string          // beside PLAINTEXT
+	Named      map[string]string // further ones in plain text: name → host:port to advertise; each listens on that port of Host
 	CA         *testkit.CA       // signs the broker's certificate; needed for listeners with TLS
 	ClientAuth bool              // the listener SSL asks for a certificate of CA
 	Users      []KafkaUser       // needed for listeners with SASL
 	DataDir    string            // "": a directory of the test
 	Host       string            // to listen on and to advertise; "": 127.0.0.1
+	Named      map[string]string // further plain listeners, with the host:port that each advertises: it listens on that port of Host
 	Properties map[string]string // over the harness's own, in server.properties
 	Command    []string          // what the broker's command line is put behind, such as ip netns exec NAME
 }
@@ -80,6 +82,17 @@ func StartKafka(t testing.TB, o KafkaOptions) *Kafka {
 	}
 	for _, name := range append([]string{ListenPlain}, o.Listeners...) {
 		k.Addresses[name] = k.address(t)
+	}
+	for name, advertised := range o.Named {
+		_, port, err := net.SplitHostPort(advertised)
+		if err != nil {
+			t.Fatalf("listener %s: %v", name, err)
+		}
+		k.Addresses[name] = net.JoinHostPort(k.options.Host, port)
+	}
+	for name, advertised := range o.Named {
+		_, port := splitAddress(t, advertised)
+		k.Addresses[name] = net.JoinHostPort(k.options.Host, port)
 	}
 	k.controller = k.address(t)
 	if k.hasTLS() {

@@ -26,10 +26,15 @@ const kafkaLogging = `Configuration:
 // serverProperties is the broker's configuration: one node that is broker and controller, and starts fast.
 func (k *Kafka) serverProperties(t testing.TB) string {
 	t.Helper()
-	var listen, protocols []string
+	var listen, advertise, protocols []string
 	for _, name := range slices.Sorted(maps.Keys(k.Addresses)) {
 		listen = append(listen, name+"://"+k.Addresses[name])
-		protocols = append(protocols, name+":"+name)
+		address, protocol := k.Addresses[name], name
+		if named, ok := k.options.Named[name]; ok {
+			address, protocol = named, ListenPlain
+		}
+		advertise = append(advertise, name+"://"+address)
+		protocols = append(protocols, name+":"+protocol)
 	}
 	p := map[string]string{
 		"process.roles":                                    "broker,controller",
@@ -37,7 +42,7 @@ func (k *Kafka) serverProperties(t testing.TB) string {
 		"controller.quorum.bootstrap.servers":              k.controller,
 		"controller.listener.names":                        "CONTROLLER",
 		"listeners":                                        strings.Join(listen, ",") + ",CONTROLLER://" + k.controller,
-		"advertised.listeners":                             strings.Join(listen, ","),
+		"advertised.listeners":                             strings.Join(advertise, ","),
 		"listener.security.protocol.map":                   strings.Join(protocols, ",") + ",CONTROLLER:PLAINTEXT",
 		"inter.broker.listener.name":                       ListenPlain,
 		"log.dirs":                                         k.file("log"),
