@@ -69,8 +69,8 @@ func setAnswerHeaders(h http.Header, a *Answer, req *sqlRequest) error {
 	if req.header.names {
 		h.Set(headerIncluded, "yes")
 	}
-	if a.Cut == nil {
-		return nil
+	if err := setPartialHeader(h, a.Missing); err != nil || a.Cut == nil {
+		return err
 	}
 	text, err := marshal(a.Cut)
 	if err != nil {
@@ -82,6 +82,30 @@ func setAnswerHeaders(h http.Header, a *Answer, req *sqlRequest) error {
 		return nil
 	}
 	h.Set(headerCut, cut)
+	return nil
+}
+
+// maxPartialHeaderBytes bounds what the header says of missing partitions one by one; the cut has all of them.
+const maxPartialHeaderBytes = 4 << 10
+
+// setPartialHeader says that the answer lacks rows, as JSON: {"missing": 2, "partitions": ["events/t/0: why", …]}.
+func setPartialHeader(h http.Header, missing []string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	shown, size := 0, 0
+	for shown < len(missing) && size+len(missing[shown]) <= maxPartialHeaderBytes {
+		size += len(missing[shown])
+		shown++
+	}
+	text, err := marshal(struct {
+		Missing    int      `json:"missing"`
+		Partitions []string `json:"partitions"`
+	}{len(missing), missing[:shown]})
+	if err != nil {
+		return fmt.Errorf("encode what is missing: %w", err)
+	}
+	h.Set(headerPartial, asciiJSON(string(text[:len(text)-1])))
 	return nil
 }
 

@@ -28,6 +28,7 @@ const (
 	headerIncluded   = "X-Druid-SQL-Header-Included"
 	headerCut        = "X-Drumlin-Cut"
 	headerCutOmitted = "X-Drumlin-Cut-Omitted"
+	headerPartial    = "X-Drumlin-Partial"
 )
 
 // sqlRequest is a decoded request for SQL.

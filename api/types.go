@@ -28,6 +28,8 @@ type Parameter struct {
 type Answer struct {
 	Columns []Column
 	Cut     any // marshalled to JSON for the header X-Drumlin-Cut; nil: none
+	// Missing lists the partitions whose hot rows are not in the answer, each with the reason, where the query allowed that.
+	Missing []string
 	Rows    Rows
 }
 

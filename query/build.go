@@ -45,10 +45,7 @@ func (b *builder) plan(tables map[string]bool) error {
 			continue
 		}
 		ds := b.snap.datasources[name]
-		rules, err := newTableRules(ds.view)
-		if err != nil {
-			return err
-		}
+		rules := ds.need.rules
 		b.tables[table] = rules
 		in, err := ds.planInput(rules)
 		if err != nil {
@@ -317,7 +314,7 @@ func newPart(columns []segment.Column, layout *arrow.Schema, constants map[strin
 }
 
 func (b *builder) systemView(ctx context.Context, session *duckdb.Session, table string) error {
-	rows, err := systemRows(table, b.snap)
+	rows, err := systemRows(ctx, table, b.snap)
 	if err != nil {
 		return err
 	}

@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
 
-	"drumlin/catalog"
 	"drumlin/duckdb"
 	"drumlin/objectstore"
 	"drumlin/query/cache"
 )
 
-// maxPlans bounds how often one query is planned anew because an object was gone.
+// maxPlans bounds how often one query is planned anew because an object or a file was gone, or the schema has grown.
 const maxPlans = 3
 
 // Engine answers queries. It is safe for concurrent use.
@@ -22,6 +22,8 @@ type Engine struct {
 	options   Options
 	cache     *cache.Cache
 	snapshots snapshots
+	views     *freshness
+	stop      context.CancelFunc // of checking the view
 	metrics   *metrics
 	folds     *foldBudget
 	log       *slog.Logger
@@ -57,17 +59,23 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
+	views, counts := newFreshness(o.Catalog, o.Logger), newMetrics(o.Registerer)
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(newChunkMetrics(o.Catalog))
+		o.Registerer.MustRegister(append(views.gauges(), newChunkMetrics(o.Catalog))...)
 	}
-	return &Engine{
-		options: o, cache: segments, snapshots: snapshots{catalog: o.Catalog, hot: o.Hot, budget: o.HotBudget, states: o.Supervisors},
-		metrics: newMetrics(o.Registerer), folds: &foldBudget{maxBytes: o.MaxFoldBytes}, log: o.Logger, slots: make(chan struct{}, o.MaxConcurrent), db: db,
-	}, nil
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &Engine{
+		options: o, cache: segments, snapshots: snapshots{catalog: views, hot: o.Hot, states: o.Supervisors, metrics: counts, log: o.Logger},
+		views: views, stop: cancel, metrics: counts, folds: &foldBudget{maxBytes: o.MaxFoldBytes}, log: o.Logger,
+		slots: make(chan struct{}, o.MaxConcurrent), db: db,
+	}
+	e.closing.Go(func() { views.run(ctx, o.ViewCheckEvery) })
+	return e, nil
 }
 
 // Close closes the database once every answer has been closed.
 func (e *Engine) Close() error {
+	e.stop()
 	err := e.database().Close()
 	e.closing.Wait()
 	e.mu.Lock()
@@ -134,8 +142,9 @@ func (e *Engine) enter(ctx context.Context) *Error {
 	}
 }
 
-// retried runs the query again where that can help: at a fresh view when an object is gone, and once on a new database
-// when the old one has declared itself invalid.
+// retried runs the query again where that can help: at a fresh view when an object is gone or a column may be new, with
+// files fetched again when the cache has been taken away, and once on a new database when the old one has declared itself
+// invalid.
 func (e *Engine) retried(ctx context.Context, q *run) (*Answer, *Error) {
 	reopened := false
 	for plans := 1; ; plans++ {
@@ -153,6 +162,11 @@ func (e *Engine) retried(ctx context.Context, q *run) (*Answer, *Error) {
 				return nil, wrapError(Internal, openErr, "open the database again")
 			}
 		case errors.Is(err, objectstore.ErrNotFound) && plans < maxPlans:
+			e.metrics.replan()
+			q.fresh = true
+		case (errors.Is(err, errCacheChanged) || errors.Is(err, fs.ErrNotExist)) && plans < maxPlans:
+			e.metrics.replan()
+		case q.schemasGrew(ctx, err) && plans < maxPlans:
 			e.metrics.replan()
 			q.fresh = true
 		default:
@@ -188,30 +202,4 @@ func (e *Engine) reopen(broken *duckdb.DB) error {
 		e.closeErr = errors.Join(e.closeErr, err)
 	})
 	return nil
-}
-
-// startView is a view that is no older than what this process has shown before and than the request asks for.
-func (e *Engine) startView(ctx context.Context, s settings, fresh bool) (*catalog.View, *Error) {
-	e.mu.Lock()
-	atLeast := max(e.lastSeen, s.revision)
-	e.mu.Unlock()
-	waiting, cancel := context.WithTimeout(ctx, e.options.HotBudget)
-	defer cancel()
-	var view *catalog.View
-	var err error
-	if fresh {
-		view, err = e.options.Catalog.Refresh(waiting)
-	} else {
-		view = e.options.Catalog.View()
-	}
-	if err == nil && view.Revision < atLeast {
-		view, err = e.options.Catalog.WaitRevision(waiting, atLeast)
-	}
-	switch {
-	case err == nil:
-		return view, nil
-	case ctx.Err() != nil:
-		return nil, contextError(ctx)
-	}
-	return nil, wrapError(Unavailable, err, "read the catalog")
 }

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -72,4 +73,20 @@ func asError(err error) *Error {
 		return e
 	}
 	return wrapError(Internal, err, "query")
+}
+
+// contextError tells the query's own time limit from a caller who has gone.
+func contextError(ctx context.Context) *Error {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return newError(Timeout, `ask for less, or raise the context's "timeout" (milliseconds)`, "the query has run out of time")
+	}
+	return newError(Canceled, "", "the query was cancelled")
+}
+
+// during says what the query was waiting for when its time ran out.
+func (e *Error) during(what string, details []string) *Error {
+	if e.Kind == Timeout {
+		e.Message += " while " + what + firstReasons(details)
+	}
+	return e
 }

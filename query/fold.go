@@ -180,11 +180,19 @@ func recordBytes(rec arrow.RecordBatch) int64 {
 
 // readColumns are the columns of raw rows that folding reads: the dimensions, and what the metrics aggregate.
 func (r *rules) readColumns(raw []segment.Column) []segment.Column {
+	return r.readColumnsFor(raw, func(string) bool { return true })
+}
+
+// readColumnsFor are those that matter where only the metrics that shown names are looked at.
+func (r *rules) readColumnsFor(raw []segment.Column, shown func(metric string) bool) []segment.Column {
 	need := map[string]bool{segment.TimeColumn: true}
 	for _, c := range r.plan.Dimensions() {
 		need[c.Name] = true
 	}
 	for _, m := range r.plan.Metrics().Metrics() {
+		if !shown(m.Name) {
+			continue
+		}
 		for _, name := range m.Fields {
 			need[name] = true
 		}

@@ -28,6 +28,7 @@ type admitted struct {
 	// qualified are columns written with a schema, such as druid.t.x: byte offsets of the references.
 	qualified []int
 	sketches  []sketchCall
+	use       columnUse
 	hasLimit  bool // the statement as a whole ends in a LIMIT
 }
 
@@ -44,6 +45,7 @@ type gate struct {
 	// nested counts the subqueries and lambdas around the place that is walked, bindings what they cost to bind, joins
 	// the joins met.
 	nested, bindings, joins int
+	readsTable              bool // of the SELECT that is walked: see columnUse.noteColumns
 }
 
 // Limits on what DuckDB plans in exponential or steeply growing time, and without looking at time limits.
@@ -161,11 +163,15 @@ func (g *gate) ctes(n node, s *scope) (*scope, *Error) {
 }
 
 func (g *gate) selectNode(n node, s *scope) *Error {
+	outer := g.readsTable
+	defer func() { g.readsTable = outer }()
+	g.readsTable = true // in conditions of joins
 	first := len(g.out.mentions)
 	from := n.child("from_table")
 	if err := g.from(from, s); err != nil {
 		return err
 	}
+	g.readsTable = readsTable(from, g.out.mentions[first:])
 	addConditions(from, n.child("where_clause"), g.out.mentions[first:], g.parameters)
 	for _, key := range slices.Sorted(maps.Keys(n)) {
 		switch key {
@@ -203,6 +209,7 @@ func (g *gate) from(n node, s *scope) *Error {
 		if g.joins++; g.joins > maxJoins {
 			return newError(Invalid, "simplify it", "the query holds more than %d joins", maxJoins)
 		}
+		g.out.use.noteJoin(n)
 		for _, side := range []string{"left", "right"} {
 			if err := g.from(n.child(side), s); err != nil {
 				return err
@@ -308,6 +315,7 @@ func (g *gate) nest() *Error {
 
 // expression checks one expression's own kind and name; its parts are walked by the caller.
 func (g *gate) expression(n node, class string) *Error {
+	g.out.use.noteColumns(n, class, g.readsTable)
 	switch class {
 	case "FUNCTION", "WINDOW":
 		name := strings.ToLower(n.text("function_name"))

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -72,12 +73,13 @@ func TestAFilterSkipsRowGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	snap, refused := e.snapshots.take(context.Background(), w.View(), func(*catalog.View) ([]string, *Error) { return []string{"events"}, nil }, false)
+	admission := &admitted{mentions: []mention{{table: "druid.events"}}}
+	snap, refused := (&asking{snapshots: &e.snapshots, needs: admission.needsOf, budget: time.Second}).snapshot(context.Background(), w.View())
 	if refused != nil {
 		t.Fatal(refused)
 	}
 	defer snap.release()
-	b := newBuilder(snap, &admitted{mentions: []mention{{table: "druid.events"}}}, memory.DefaultAllocator, e.folds)
+	b := newBuilder(snap, admission, memory.DefaultAllocator, e.folds)
 	if err := b.plan(map[string]bool{"druid.events": true}); err != nil {
 		t.Fatal(err)
 	}

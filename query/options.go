@@ -36,6 +36,7 @@ type Options struct {
 	MaxTimeout     time.Duration // of any query, also of those that ask for none: 10 min
 	HotBudget      time.Duration // how long owners of partitions are waited for: 5 s
 	MaxSQLBytes    int           // length of a statement: 1 MiB
+	ViewCheckEvery time.Duration // how often the catalog is asked whether the view is the newest: 1 s
 
 	Allocator  memory.Allocator      // of rows that queries roll up; nil: Go's heap
 	Logger     *slog.Logger          // nil: no log
@@ -60,6 +61,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.HotBudget <= 0 {
 		o.HotBudget = 5 * time.Second
+	}
+	if o.ViewCheckEvery <= 0 {
+		o.ViewCheckEvery = time.Second
 	}
 	if o.MaxFoldBytes <= 0 {
 		if o.MaxFoldBytes = o.DuckDB.MemoryLimitBytes / 2; o.MaxFoldBytes <= 0 {

@@ -174,7 +174,7 @@ func (p *planner) placeHot() (hot []hotShare, alone []hotCount) {
 func (p *planner) bucket(b bucketInput, hot hotShare) {
 	part := p.parts[b.rules]
 	segments := len(b.settled) + len(b.tail)
-	if !p.timeOverlaps(part.rules, b.bucket) {
+	if !timeOverlaps(p.ranges, part.rules, b.bucket) {
 		p.out.pruned += segments
 		return
 	}
@@ -275,9 +275,10 @@ func (p *planner) read(first, second *[]segment.Meta, useSecond bool, segments [
 	}
 }
 
-func (p *planner) timeOverlaps(r *rules, b segment.Bucket) bool {
+// timeOverlaps says whether any of the ranges asks for what the rules make of a bucket's rows.
+func timeOverlaps(ranges []timeRange, r *rules, b segment.Bucket) bool {
 	from, _ := r.plan.Chunk(satMicros(b.StartMillis))
-	for _, asked := range p.ranges {
+	for _, asked := range ranges {
 		if asked.overlapsMillis(segment.FloorMillis(from), b.EndMillis) {
 			return true
 		}

@@ -15,8 +15,9 @@ type Request struct {
 	SQL        string
 	Parameters []Parameter // in the order of the statement's question marks
 	// Context holds Druid's query context. These are used: timeout (milliseconds; 0: as long as the server allows),
-	// sqlOuterLimit (rows), cut ("hot" or "committed") and revision (the answer's cut is at least as new). sqlTimeZone
-	// must be UTC, since another zone would silently mean other days. Others change nothing.
+	// sqlOuterLimit (rows), cut ("hot" or "committed"), revision (the answer's cut is at least as new), hotTimeout
+	// (milliseconds that owners of hot rows are waited for), allowPartial (true: afterwards the answer is given without them,
+	// and says so) and maxViewAge (milliseconds since the catalog's view was known to be the newest). sqlTimeZone must be UTC, since another zone would silently mean other days. Others change nothing.
 	Context map[string]any
 }
 
@@ -32,10 +33,14 @@ type settings struct {
 	outerLimit int64 // −1: none
 	committed  bool
 	revision   int64
+	// hotBudget bounds the waiting for owners; allowPartial gives an answer without them after that.
+	hotBudget    time.Duration
+	allowPartial bool
+	maxViewAge   time.Duration // −1: any
 }
 
 func (o *Options) settings(context map[string]any) (settings, *Error) {
-	s := settings{timeout: o.DefaultTimeout, outerLimit: -1}
+	s := settings{timeout: o.DefaultTimeout, outerLimit: -1, hotBudget: o.HotBudget, maxViewAge: -1}
 	millis, given, err := contextNumber(context, "timeout")
 	switch {
 	case err != nil:
@@ -55,6 +60,9 @@ func (o *Options) settings(context map[string]any) (settings, *Error) {
 	if s.revision, _, err = contextNumber(context, "revision"); err != nil {
 		return s, err
 	}
+	if err := s.waits(context); err != nil {
+		return s, err
+	}
 	switch cut := context["cut"]; cut {
 	case nil, "hot":
 	case "committed":
@@ -70,6 +78,30 @@ func (o *Options) settings(context map[string]any) (settings, *Error) {
 	}
 	return s, nil
 }
+
+// waits reads what the caller says of owners and views that cannot be had at once.
+func (s *settings) waits(context map[string]any) *Error {
+	for key, into := range map[string]*time.Duration{"hotTimeout": &s.hotBudget, "maxViewAge": &s.maxViewAge} {
+		millis, given, err := contextNumber(context, key)
+		if err != nil {
+			return err
+		}
+		if given {
+			*into = time.Duration(min(millis, maxContextMillis)) * time.Millisecond
+		}
+	}
+	switch allowed := context["allowPartial"]; allowed {
+	case nil, false, "false":
+	case true, "true":
+		s.allowPartial = true
+	default:
+		return newError(Invalid, "use true or false", "context.allowPartial: %v is not known", allowed)
+	}
+	return nil
+}
+
+// maxContextMillis is a year: more does not matter, and as nanoseconds it fits.
+const maxContextMillis = 366 * 24 * 3600 * 1000
 
 // contextNumber reads a whole number that is not negative.
 func contextNumber(context map[string]any, key string) (int64, bool, *Error) {

@@ -21,8 +21,9 @@ type run struct {
 	parameters []any
 	settings   settings
 	db         *duckdb.DB
-	fresh      bool   // the next plan needs a view as new as now
-	tree       []node // of the statement; nil: not parsed yet
+	fresh      bool          // the next plan needs a view as new as now
+	planned    *catalog.View // of the newest plan; nil: none has been made
+	tree       []node        // of the statement; nil: not parsed yet
 }
 
 // once makes one plan at one cut and runs it.
@@ -31,18 +32,18 @@ func (q *run) once(ctx context.Context) (*Answer, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := map[string]bool{}
-	for _, m := range admission.mentions {
-		tables[m.table] = true
+	ask := asking{
+		snapshots: &q.engine.snapshots, needs: admission.needsOf,
+		committed: q.settings.committed, allowPartial: q.settings.allowPartial, budget: q.settings.hotBudget,
 	}
-	pick := func(v *catalog.View) ([]string, *Error) { return picked(tables, v) }
-	snap, err := q.engine.snapshots.take(ctx, view, pick, q.settings.committed)
+	snap, err := ask.snapshot(ctx, view)
 	if err != nil {
 		return nil, err
 	}
 	defer snap.release()
+	q.planned = snap.view
 	b := newBuilder(snap, admission, q.engine.options.Allocator, q.engine.folds)
-	if err := b.plan(tables); err != nil {
+	if err := b.plan(admission.tables()); err != nil {
 		return nil, asError(err)
 	}
 	pins, pinErr := q.engine.cache.Pin(ctx, b.segments())
@@ -50,11 +51,40 @@ func (q *run) once(ctx context.Context) (*Answer, *Error) {
 		return nil, cacheError(ctx, pinErr)
 	}
 	defer pins.Release()
-	return q.execute(ctx, b, pins, admission)
+	a, err := q.execute(ctx, b, pins, admission)
+	if err != nil && ctx.Err() == nil && pins.Changed() {
+		err.Err = errors.Join(err.Err, errCacheChanged)
+	}
+	return a, err
 }
 
-// admit parses the statement, once, and checks it against a view. A name that is not known, and any look at the system
-// tables, is answered from a view as new as now.
+// errCacheChanged: a statement failed, and somebody had changed or removed files that it read.
+var errCacheChanged = errors.New("cached segments have been changed or removed while they were read")
+
+// schemasGrew says whether a statement was refused at a view whose schemas are not the newest: what it names may be new.
+func (q *run) schemasGrew(ctx context.Context, err error) bool {
+	var refused *duckdb.SQLError
+	if q.fresh || q.planned == nil || !errors.As(err, &refused) || refused.Kind != duckdb.KindBinder {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, maxRefresh)
+	defer cancel()
+	newest, refreshErr := q.engine.views.Refresh(limited)
+	if refreshErr != nil {
+		q.engine.log.Warn("a statement was refused at a view that may be old, and the catalog cannot be asked for a newer one",
+			"revision", q.planned.Revision, "error", refreshErr)
+		return false
+	}
+	for name, ds := range newest.Datasources {
+		if old := q.planned.Datasources[name]; old == nil || old.Schema.ID != ds.Schema.ID || string(old.Plan) != string(ds.Plan) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit parses the statement, once, and checks it against a view. A name that is not known is looked for in a view as new
+// as now, and the system tables are of such a view, unless the query says how old it may be.
 func (q *run) admit(ctx context.Context) (*admitted, *catalog.View, *Error) {
 	if q.tree == nil {
 		q.sql = plainSpaces(q.sql)
@@ -64,18 +94,23 @@ func (q *run) admit(ctx context.Context) (*admitted, *catalog.View, *Error) {
 		}
 		q.tree = tree
 	}
+	var unknown *Error // what was not known to the view before
 	for fresh := q.fresh; ; fresh = true {
 		view, err := q.engine.startView(ctx, q.settings, fresh)
+		if err != nil && unknown != nil && err.Kind == Unavailable {
+			err.Message = unknown.Message + " to the last view, and " + err.Message
+		}
 		if err != nil {
 			return nil, nil, err
 		}
 		admission, err := admit(q.tree, tableNames{view}.resolve, q.parameters)
 		switch {
-		case err == nil && (fresh || !readsSystem(admission)):
+		case err == nil && (fresh || q.settings.maxViewAge >= 0 || !readsSystem(admission)):
 			return admission, view, nil
 		case err != nil && (fresh || err.Kind != NotFound):
 			return nil, nil, err
 		}
+		unknown = err
 	}
 }
 
@@ -232,7 +267,7 @@ func setupError(ctx context.Context, err error) *Error {
 func cacheError(ctx context.Context, err error) *Error {
 	switch {
 	case ctx.Err() != nil:
-		return contextError(ctx)
+		return contextError(ctx).during("segments were read from the object store", nil)
 	case errors.Is(err, cache.ErrTooBig):
 		e := newError(OutOfMemory, "", "%v", err)
 		e.Err = err

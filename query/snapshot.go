@@ -2,13 +2,9 @@ package query
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"log/slog"
+	"slices"
 	"sort"
-	"sync"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"drumlin/catalog"
 	"drumlin/segment"
@@ -27,21 +23,18 @@ type HotSource interface {
 	Hot(ctx context.Context, request segment.HotRequest) (*segment.HotRows, error)
 }
 
-const (
-	hotRequestsAtOnce = 16
-	hotRetryPause     = 20 * time.Millisecond
-)
-
 // snapshot is one view with the hot rows that belong to it. It holds references to the hot batches until release.
 type snapshot struct {
 	view        *catalog.View
 	datasources map[string]*datasourceSnapshot
 	order       []string // names, ascending
 	states      SupervisorStates
+	log         *slog.Logger
 }
 
 type datasourceSnapshot struct {
 	view       *catalog.DatasourceView
+	need       *hotNeed
 	partitions []*partitionSnapshot // by supervisor, topic, partition
 }
 
@@ -50,8 +43,10 @@ type partitionSnapshot struct {
 	offset catalog.Offset
 	// revision is that of the offset.
 	revision int64
-	hot      *segment.HotRows // nil: cold rows only
-	end      int64            // the cut: offsets below it count
+	asked    segment.HotRequest // what hot is the answer to
+	hot      *segment.HotRows   // nil: cold rows only
+	end      int64              // the cut: offsets below it count
+	missing  string             // why hot rows that there may be are not in the answer; empty: none are missing
 }
 
 func (s *snapshot) release() {
@@ -59,100 +54,18 @@ func (s *snapshot) release() {
 		for _, p := range ds.partitions {
 			if p.hot != nil {
 				p.hot.Release()
+				p.hot = nil
 			}
 		}
 	}
 }
 
-// snapshots takes snapshots of the named datasources.
-type snapshots struct {
-	catalog Catalog
-	hot     HotSource
-	// budget bounds the waiting for owners.
-	budget time.Duration
-	states SupervisorStates // nil: the catalog's word alone
-}
-
-// missing is a partition whose rows could not be had in one attempt.
-type missing struct {
-	key    catalog.PartitionKey
-	reason string
-	// revision is the view to wait for; 0: the view is not what is missing.
-	revision int64
-}
-
-// take asks until every partition has given its rows at one view, or the budget is spent. pick names the datasources
-// of a view that the query reads.
-func (s *snapshots) take(ctx context.Context, view *catalog.View, pick func(*catalog.View) ([]string, *Error), committed bool) (*snapshot, *Error) {
-	deadline := time.Now().Add(s.budget)
-	for {
-		names, pickErr := pick(view)
-		if pickErr != nil {
-			return nil, pickErr
-		}
-		snap, wants := s.attempt(ctx, view, names, committed)
-		if len(wants) == 0 {
-			return snap, nil
-		}
-		snap.release()
-		if err := ctx.Err(); err != nil {
-			return nil, contextError(ctx)
-		}
-		left := time.Until(deadline)
-		if left <= 0 {
-			return nil, unavailable(wants, s.budget)
-		}
-		next, err := s.next(ctx, view, wants, left)
-		if err != nil {
-			return nil, err
-		}
-		if next == nil {
-			return nil, unavailable(wants, s.budget)
-		}
-		view = next
-	}
-}
-
-// next returns the view for another attempt: past the revision that an owner has asked for, or, after a pause, the
-// newest. Nil: the time is over.
-func (s *snapshots) next(ctx context.Context, view *catalog.View, wants []missing, left time.Duration) (*catalog.View, *Error) {
-	revision := int64(0)
-	for _, m := range wants {
-		revision = max(revision, m.revision)
-	}
-	waiting, cancel := context.WithTimeout(ctx, left)
-	defer cancel()
-	var next *catalog.View
-	var err error
-	if revision > view.Revision {
-		next, err = s.catalog.WaitRevision(waiting, revision)
-	} else {
-		pause := time.NewTimer(hotRetryPause)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-			next, err = s.catalog.Refresh(waiting)
-		case <-waiting.Done():
-			err = waiting.Err()
-		}
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, contextError(ctx)
-	case err == nil:
-		return next, nil
-	case waiting.Err() != nil:
-		return nil, nil
-	}
-	return nil, wrapError(Unavailable, err, "read the catalog")
-}
-
-func (s *snapshots) attempt(ctx context.Context, view *catalog.View, names []string, committed bool) (*snapshot, []missing) {
-	snap := &snapshot{view: view, datasources: map[string]*datasourceSnapshot{}, states: s.states}
-	var wants []missing
-	var ask []*partitionSnapshot
-	for _, name := range names {
-		snap.datasources[name] = &datasourceSnapshot{view: view.Datasources[name]}
+// newSnapshot has every partition of the needed datasources, without hot rows. owners are those to be asked; a partition
+// that nobody can be asked about is missing.
+func newSnapshot(view *catalog.View, needs map[string]*hotNeed, committed bool) (snap *snapshot, owners []*partitionSnapshot, wants []missing) {
+	snap = &snapshot{view: view, datasources: map[string]*datasourceSnapshot{}}
+	for name, need := range needs {
+		snap.datasources[name] = &datasourceSnapshot{view: view.Datasources[name], need: need}
 		snap.order = append(snap.order, name)
 	}
 	sort.Strings(snap.order)
@@ -177,17 +90,14 @@ func (s *snapshots) attempt(ctx context.Context, view *catalog.View, names []str
 			case p.Owner == nil:
 				wants = append(wants, missing{key: p.Key, reason: "it has no owner"})
 			default:
-				ask = append(ask, part)
+				owners = append(owners, part)
 			}
 		}
 	}
 	for _, ds := range snap.datasources {
 		sortPartitions(ds.partitions)
 	}
-	if len(wants) > 0 {
-		return snap, wants
-	}
-	return snap, s.askAll(ctx, view.Revision, ask)
+	return snap, owners, wants
 }
 
 func sortPartitions(parts []*partitionSnapshot) {
@@ -203,76 +113,39 @@ func sortPartitions(parts []*partitionSnapshot) {
 	})
 }
 
-func (s *snapshots) askAll(ctx context.Context, revision int64, ask []*partitionSnapshot) []missing {
-	var mu sync.Mutex
-	var wants []missing
-	var group errgroup.Group
-	group.SetLimit(hotRequestsAtOnce)
-	for _, p := range ask {
-		group.Go(func() error {
-			if m := s.askOne(ctx, revision, p); m != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				wants = append(wants, *m)
+// take moves the rows over that an earlier snapshot has of the same offsets, and says of which partitions: they are those
+// of [offset, end) at any view.
+func (s *snapshot) take(earlier *snapshot) map[catalog.PartitionKey]bool {
+	taken := map[catalog.PartitionKey]bool{}
+	had := map[catalog.PartitionKey]*partitionSnapshot{}
+	for _, ds := range earlier.datasources {
+		for _, p := range ds.partitions {
+			had[p.key] = p
+		}
+	}
+	for _, ds := range s.datasources {
+		for _, p := range ds.partitions {
+			old := had[p.key]
+			if old != nil && old.hot != nil && old.revision == p.revision && sameAsked(old.asked, ds.need.request(p, 0)) {
+				p.asked, p.hot, p.end, old.hot = old.asked, old.hot, old.end, nil
+				taken[p.key] = true
 			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil { // the functions above give none
-		return append(wants, missing{reason: err.Error()})
-	}
-	return wants
-}
-
-func (s *snapshots) askOne(ctx context.Context, revision int64, p *partitionSnapshot) *missing {
-	rows, err := s.hot.Hot(ctx, segment.HotRequest{
-		Supervisor: p.key.Supervisor, Topic: p.key.Topic, Generation: p.offset.Generation, Partition: p.key.Partition,
-		From: p.offset.Next, Facts: p.offset.Facts, Revision: revision,
-	})
-	var refused *segment.HotUnavailable
-	switch {
-	case errors.As(err, &refused):
-		m := &missing{key: p.key, reason: refused.Detail}
-		if refused.Status == segment.HotStaleView {
-			m.revision = refused.Revision
-		}
-		return m
-	case err != nil:
-		return &missing{key: p.key, reason: err.Error()}
-	}
-	if rows.To < p.offset.Next || rows.Generation != p.offset.Generation {
-		rows.Release()
-		return &missing{key: p.key, reason: fmt.Sprintf("its owner has read up to offset %d of generation %d only", rows.To, rows.Generation)}
-	}
-	p.hot, p.end = rows, rows.To
-	if err := cutBelow(rows, p.offset.Next); err != nil {
-		return &missing{key: p.key, reason: err.Error()}
-	}
-	return nil
-}
-
-func unavailable(wants []missing, budget time.Duration) *Error {
-	sort.Slice(wants, func(i, j int) bool { return partitionName(wants[i].key) < partitionName(wants[j].key) })
-	e := newError(Unavailable, `try again, or ask for committed rows only with the context {"cut": "committed"}`,
-		"%d partition(s) could not give their rows within %s", len(wants), budget)
-	for i, m := range wants {
-		name := partitionName(m.key)
-		e.Names = append(e.Names, name)
-		if i < maxNearNames {
-			e.Message += fmt.Sprintf("; %s: %s", name, m.reason)
 		}
 	}
-	return e
+	return taken
 }
 
-func partitionName(k catalog.PartitionKey) string {
-	return fmt.Sprintf("%s/%s/%d", k.Supervisor, k.Topic, k.Partition)
-}
-
-// contextError tells the query's own time limit from a caller who has gone.
-func contextError(ctx context.Context) *Error {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return newError(Timeout, `ask for less, or raise the context's "timeout" (milliseconds)`, "the query has run out of time")
+// without notes the partitions whose rows are not in the snapshot: the cut says so.
+func (s *snapshot) without(wants []missing) {
+	for _, m := range wants {
+		name := s.view.Supervisors[m.key.Supervisor].Datasource
+		ds := s.datasources[name]
+		at := slices.IndexFunc(ds.partitions, func(p *partitionSnapshot) bool { return p.key == m.key })
+		if at < 0 { // nothing of it is committed
+			ds.partitions = append(ds.partitions, &partitionSnapshot{key: m.key})
+			at = len(ds.partitions) - 1
+		}
+		ds.partitions[at].missing = s.describe(m)
+		sortPartitions(ds.partitions)
 	}
-	return newError(Canceled, "", "the query was cancelled")
 }

@@ -1,12 +1,15 @@
 package query
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"drumlin/catalog"
 	"drumlin/rollup"
@@ -20,21 +23,42 @@ func boolean(b bool) int64 {
 	return 0
 }
 
-// SupervisorStates tells what only a running coordinator knows of a supervisor: states in Druid's words. known is false where
-// it has nothing to say.
+// SupervisorStates tells what only running processes know of supervisors, in Druid's words, by id; it may ask other
+// processes, and ends with ctx. Supervisors that it does not name are shown as the catalog records them.
 type SupervisorStates interface {
-	SupervisorState(id string) (state, detailed string, healthy, known bool)
+	SupervisorStates(ctx context.Context) (map[string]SupervisorState, error)
 }
 
-func supervisorRows(v *catalog.View, states SupervisorStates) [][]any {
+// SupervisorState is how a supervisor is.
+type SupervisorState struct {
+	State, Detailed string
+	Healthy         bool
+}
+
+// maxStatesWait bounds how long other processes are asked for the states of supervisors.
+const maxStatesWait = 3 * time.Second
+
+// runningStates are those that can be had in time. sys.supervisors shows what the catalog records of the others.
+func runningStates(ctx context.Context, states SupervisorStates, log *slog.Logger) map[string]SupervisorState {
+	if states == nil {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, maxStatesWait)
+	defer cancel()
+	out, err := states.SupervisorStates(limited)
+	if err != nil {
+		log.Warn("sys.supervisors shows what the catalog records: the processes that read cannot be asked", "error", err)
+	}
+	return out
+}
+
+func supervisorRows(v *catalog.View, states map[string]SupervisorState) [][]any {
 	var rows [][]any
 	for _, id := range slices.Sorted(maps.Keys(v.Supervisors)) {
 		s := v.Supervisors[id]
 		state, detailed, healthy := recordedState(s)
-		if states != nil {
-			if a, b, ok, known := states.SupervisorState(id); known {
-				state, detailed, healthy = a, b, ok
-			}
+		if known, ok := states[id]; ok {
+			state, detailed, healthy = known.State, known.Detailed, known.Healthy
 		}
 		rows = append(rows, []any{
 			s.ID, state, detailed, boolean(healthy), "kafka", sourceOf(s.Spec), boolean(s.Suspended), redactSpec(s.Spec), s.Datasource,
@@ -110,6 +134,14 @@ func redactSpec(spec []byte) any {
 }
 
 func serverRows(v *catalog.View) [][]any {
+	owned := map[string]int64{}
+	for _, s := range v.Supervisors {
+		for _, p := range s.Partitions {
+			if p.Owner != nil {
+				owned[p.Owner.Node]++
+			}
+		}
+	}
 	var rows [][]any
 	for _, id := range slices.Sorted(maps.Keys(v.Nodes)) {
 		n := v.Nodes[id]
@@ -120,6 +152,7 @@ func serverRows(v *catalog.View) [][]any {
 		}
 		rows = append(rows, []any{
 			n.Address, host, port, int64(-1), strings.Join(n.Roles, ","), nil, int64(0), int64(0), nil, n.Version,
+			id, strings.Join(n.Roles, ","), textOrNull(n.FlightAddress), boolean(n.Leaving), owned[id],
 		})
 	}
 	return rows

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ var systemTables = map[string][]systemColumn{
 	"sys.supervisors": systemColumns(`supervisor_id state detailed_state healthy:n type source suspended:n spec datasource
 		version:n partitions:n`),
 	"sys.servers": systemColumns(`server host plaintext_port:n tls_port:n server_type tier current_size:n max_size:n is_leader:n
-		version`),
+		version node roles hot_rows_address is_leaving:n partitions:n`),
 	"sys.rejects": systemColumns(`datasource supervisor topic generation:n partition:n offset:n timestamp:t reason message raw
 		raw_bytes:n`),
 	"information_schema.schemata": systemColumns(`CATALOG_NAME SCHEMA_NAME SCHEMA_OWNER DEFAULT_CHARACTER_SET_CATALOG
@@ -61,7 +62,7 @@ func systemColumns(text string) []systemColumn {
 
 // systemRows gives the rows of a system table that is built from the snapshot alone. A value is a string, an int64, a
 // float64 or nil.
-func systemRows(table string, s *snapshot) ([][]any, error) {
+func systemRows(ctx context.Context, table string, s *snapshot) ([][]any, error) {
 	switch table {
 	case "sys.segments":
 		return segmentRows(s)
@@ -70,7 +71,7 @@ func systemRows(table string, s *snapshot) ([][]any, error) {
 	case "sys.tasks":
 		return taskRows(s.view, time.Now().UnixMilli()), nil
 	case "sys.supervisors":
-		return supervisorRows(s.view, s.states), nil
+		return supervisorRows(s.view, runningStates(ctx, s.states, s.log)), nil
 	case "sys.servers":
 		return serverRows(s.view), nil
 	case "information_schema.schemata":

@@ -122,10 +122,21 @@ type Pins struct {
 	cache   *Cache
 	entries []*entry
 	paths   map[string]string // by object key
+	files   []os.FileInfo     // of the entries, as verified
 }
 
 // Path is the local file of a pinned segment.
 func (p *Pins) Path(object string) string { return p.paths[object] }
+
+// Changed says whether a pinned file is no longer the one that was verified: somebody else has written to it or removed it.
+func (p *Pins) Changed() bool {
+	for i, file := range p.files {
+		if file == nil || !sameFile(filepath.Join(p.cache.dir, p.entries[i].sha256+suffix), file) {
+			return true
+		}
+	}
+	return false
+}
 
 // Release lets the files go. It may be called once.
 func (p *Pins) Release() {
@@ -161,6 +172,11 @@ func (c *Cache) Pin(ctx context.Context, segments []segment.Meta) (*Pins, error)
 	if err := group.Wait(); err != nil {
 		p.Release()
 		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range p.entries {
+		p.files = append(p.files, e.verified)
 	}
 	return p, nil
 }
@@ -232,8 +248,7 @@ func (c *Cache) stillVerified(e *entry, m segment.Meta) bool {
 	if verified == nil {
 		return false
 	}
-	now, err := os.Stat(filepath.Join(c.dir, e.sha256+suffix))
-	same := err == nil && os.SameFile(now, verified) && now.Size() == verified.Size() && now.ModTime().Equal(verified.ModTime())
+	same := sameFile(filepath.Join(c.dir, e.sha256+suffix), verified)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if same {
@@ -245,6 +260,11 @@ func (c *Cache) stillVerified(e *entry, m segment.Meta) bool {
 		c.log.Warn("a cached segment has been changed or removed by somebody else", "object", m.Object)
 	}
 	return false
+}
+
+func sameFile(path string, verified os.FileInfo) bool {
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(now, verified) && now.Size() == verified.Size() && now.ModTime().Equal(verified.ModTime())
 }
 
 func (c *Cache) work(ctx context.Context, e *entry, m segment.Meta, onDisk bool) error {
