@@ -94,6 +94,7 @@ func (w *worker) fetchFailed(p polled) error {
 
 // halt stops reading until a person, a policy or a new spec decides. What has been read stays, and is handed off.
 func (w *worker) halt(h Halt) {
+	h.Since = time.Now()
 	w.halted = &h
 	w.closeFetcher()
 	w.hot.halt(h.Message)

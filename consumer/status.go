@@ -34,6 +34,7 @@ type Halt struct {
 	Reason   string // one of the Halt constants
 	Message  string // what happened and what to do
 	From, To int64  // HaltLostRange: the offsets that the log no longer holds
+	Since    time.Time
 }
 
 // PartitionStatus describes one partition's worker at a moment.

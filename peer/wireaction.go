@@ -80,10 +80,11 @@ type partitionStatus struct {
 }
 
 type halt struct {
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
-	From    int64  `json:"from"`
-	To      int64  `json:"to"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+	From    int64     `json:"from"`
+	To      int64     `json:"to"`
+	Since   time.Time `json:"since,omitzero"`
 }
 
 func toWire(s consumer.PartitionStatus) partitionStatus {
