@@ -94,6 +94,9 @@ func (s *Session) alive(at time.Time) {
 	s.renewed = at
 }
 
+// Node is what was announced, with this process's Instance.
+func (s *Session) Node() Node { return s.node }
+
 func (s *Session) lose() { s.once.Do(func() { close(s.lost) }) }
 
 // Lost is closed when the store has said that the lease is gone. Register again.

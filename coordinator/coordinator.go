@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,12 @@ type Topics interface {
 
 // Ingest reads the partitions that this process owns; *consumer.Manager has it.
 type Ingest interface {
+	Reading
+	Answers
+}
+
+// Reading begins and ends what this process reads.
+type Reading interface {
 	// Start begins to read a partition; Assignment.Ended is called when it is no longer read.
 	Start(ctx context.Context, a consumer.Assignment) error
 	// Update gives a running partition the newest version of its spec, and floors that have risen.
@@ -32,18 +39,38 @@ type Ingest interface {
 	// Stop ends a worker, after a last handoff where asked. When it returns, the partition is no longer read, also after
 	// an error.
 	Stop(ctx context.Context, key catalog.PartitionKey, handoff bool) error
+}
+
+// Answers are what a partition's reader is asked for.
+type Answers interface {
 	// Handoff reads up to the offset and commits everything hot.
 	Handoff(ctx context.Context, key catalog.PartitionKey, upTo int64) (revision int64, err error)
+	// AcceptLoss lets a partition that is halted for exactly this lost range go on behind it.
+	AcceptLoss(ctx context.Context, key catalog.PartitionKey, from, to int64) error
 	Status(key catalog.PartitionKey) (consumer.PartitionStatus, bool)
+}
+
+// Peers asks the processes that read partitions and run tasks, this one included; *peer.Router has it.
+type Peers interface {
+	// Status asks each owner once for all its partitions. The errors name the nodes that did not answer.
+	Status(ctx context.Context, keys []catalog.PartitionKey) (map[catalog.PartitionKey]consumer.PartitionStatus, []error)
+	Handoff(ctx context.Context, node string, key catalog.PartitionKey, upTo int64) (revision int64, err error)
+	AcceptLoss(ctx context.Context, node string, key catalog.PartitionKey, from, to int64) error
+	// TaskLog is the live log of a task that runs on the node.
+	TaskLog(ctx context.Context, node, id string) ([]byte, error)
 }
 
 // Options are what a coordinator stands on. Zero values of the times mean the defaults.
 type Options struct {
 	Catalog *catalog.Catalog
-	Topics  Topics
+	Topics  Topics // nil: this process does not ask the brokers; only one without Ingest may do without
 	Ingest  Ingest // nil: this process reads nothing; Node.Roles then lacks RoleIngest
+	Peers   Peers  // nil: this process is alone
 	Node    catalog.Node
 	Logger  *slog.Logger
+
+	// Sole says that no other process of this node's id can live, as a lock on its data tells: see catalog.Sole.
+	Sole bool
 
 	Worker  Worker          // nil: this process runs no tasks and drops nothing; Node.Roles then lacks RoleCompact
 	Collect CollectFunc     // nil: this process collects nothing
@@ -98,14 +125,16 @@ type Coordinator struct {
 	queue    *queue
 	duties   *duties
 	metrics  *taskMetrics
+	cluster  *clusterMetrics
 	err      error // of New: Run returns it
 
 	mu         sync.Mutex
 	moved      chan struct{} // closed and replaced when something below changes
 	session    *catalog.Session
 	partitions map[catalog.PartitionKey]*partition
-	found      map[string]*discovery // by supervisor
-	ready      bool                  // has been ready once
+	found      map[string]*discovery          // by supervisor
+	ready      bool                           // has been ready once
+	released   map[catalog.PartitionKey]int64 // epochs that were given up, until the view shows it
 }
 
 // Errors that callers decide by; match them with errors.Is.
@@ -116,6 +145,8 @@ var (
 	ErrSuspended = errors.New("the supervisor is suspended")
 	// ErrElsewhere: other processes read the partitions.
 	ErrElsewhere = errors.New("partitions are read by other processes")
+	// ErrNoTopics: this process does not ask the brokers; the text names those that do.
+	ErrNoTopics = errors.New("this process has no connection to Kafka")
 	// ErrNoPartition: the supervisor reads no partition of this number.
 	ErrNoPartition = errors.New("no such partition")
 )
@@ -126,16 +157,38 @@ func New(o Options) *Coordinator {
 	c := &Coordinator{
 		o: o, kick: make(chan struct{}, 1), look: make(chan struct{}, 1), moved: make(chan struct{}),
 		partitions: map[catalog.PartitionKey]*partition{}, found: map[string]*discovery{},
+		released: map[catalog.PartitionKey]int64{},
 	}
 	c.metrics, c.err = newTaskMetrics(o.Registerer)
 	if c.err != nil {
 		c.err = fmt.Errorf("register the metrics of tasks: %w", c.err)
+	}
+	var err error
+	if c.cluster, err = newClusterMetrics(o.Registerer, c.owned); err != nil {
+		c.err = errors.Join(c.err, fmt.Errorf("register the metrics of the cluster: %w", err))
+	}
+	if o.Topics == nil && (o.Ingest != nil || slices.Contains(o.Node.Roles, RoleCoordinate)) {
+		c.err = errors.Join(c.err, fmt.Errorf("a coordinator with the role %s or %s needs Topics, to know what there is to read",
+			RoleIngest, RoleCoordinate))
 	}
 	if o.Worker != nil && o.Objects == nil {
 		c.err = errors.Join(c.err, errors.New("a coordinator with a Worker needs Objects, for the reports and logs of tasks"))
 	}
 	c.queue, c.duties = newQueue(&c.o, c.metrics), newDuties(c)
 	return c
+}
+
+// owned counts the partitions that this process owns.
+func (c *Coordinator) owned() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, p := range c.partitions {
+		if p.held {
+			n++
+		}
+	}
+	return float64(n)
 }
 
 // changedLocked wakes those who wait for a change of the state under mu.

@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
 	"drumlin/catalog"
 	"drumlin/catalog/memkv"
 	"drumlin/consumer"
 	"drumlin/objectstore/mem"
+	"drumlin/peer"
 	"drumlin/segment"
 	"drumlin/spec"
 )
@@ -196,6 +198,38 @@ func (f *fakeIngest) Handoff(ctx context.Context, key catalog.PartitionKey, upTo
 	return revision, err
 }
 
+// AcceptLoss records the loss as a real worker does: in a commit.
+func (f *fakeIngest) AcceptLoss(ctx context.Context, key catalog.PartitionKey, from, to int64) error {
+	f.mu.Lock()
+	a, ok := f.running[key]
+	h := f.halt
+	f.mu.Unlock()
+	switch {
+	case !ok:
+		return consumer.ErrNotRunning
+	case h == nil || h.Reason != consumer.HaltLostRange:
+		return consumer.ErrNotHalted
+	case h.From != from || h.To != to:
+		return consumer.ErrOtherLoss
+	}
+	off, mod, _, err := f.c.ReadOffset(ctx, key)
+	if err != nil {
+		return err
+	}
+	counters := segment.Counters{Lost: to - off.Next}
+	next := off
+	next.Next, next.Counters = to, off.Counters.Add(counters)
+	_, err = f.c.Append(ctx, catalog.AppendRequest{Owner: a.Owner, Prev: off, PrevRevision: mod, Next: next, Commit: &catalog.Commit{
+		UUID: uuid.NewString(), Datasource: a.Supervisor.Datasource, Supervisor: key.Supervisor, Epoch: a.Owner.Epoch, Facts: off.Facts,
+		Range:    segment.OffsetRange{Topic: key.Topic, Partition: key.Partition, From: off.Next, To: to},
+		Counters: counters, RejectsBucket: segment.Bucket{StartMillis: 0, EndMillis: 3_600_000},
+	}})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.halt = nil
+	return err
+}
+
 func (f *fakeIngest) Status(key catalog.PartitionKey) (consumer.PartitionStatus, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -215,10 +249,96 @@ type world struct {
 	objs   *mem.Store
 	c      *catalog.Catalog
 	topics *fakeTopics
+	net    *fakeNet
+}
+
+// fakeNet connects the processes of a world, as package peer does.
+type fakeNet struct {
+	mu   sync.Mutex
+	away map[string]bool // nodes that do not answer
+	at   map[string]*endpoint
+}
+
+type endpoint struct {
+	ingest *fakeIngest // nil: reads nothing
+	co     *Coordinator
+}
+
+func newFakeNet() *fakeNet { return &fakeNet{away: map[string]bool{}, at: map[string]*endpoint{}} }
+
+func (n *fakeNet) join(node string, e *endpoint) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at[node] = e
+}
+
+func (n *fakeNet) cut(node string, away bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.away[node] = away
+}
+
+func (n *fakeNet) reach(node string) (*endpoint, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if e := n.at[node]; e != nil && !n.away[node] {
+		return e, nil
+	}
+	return nil, fmt.Errorf("node %s: %w", node, peer.ErrUnreachable)
+}
+
+// fakePeers is one process's way to the others.
+type fakePeers struct {
+	net *fakeNet
+	c   *catalog.Catalog
+}
+
+func (p *fakePeers) Status(_ context.Context, keys []catalog.PartitionKey) (map[catalog.PartitionKey]consumer.PartitionStatus, []error) {
+	out := map[catalog.PartitionKey]consumer.PartitionStatus{}
+	silent := map[string]error{}
+	for _, k := range keys {
+		owner := partitionOf(p.c.View(), k).Owner
+		if owner == nil {
+			continue
+		}
+		e, err := p.net.reach(owner.Node)
+		if err != nil {
+			silent[owner.Node] = err
+			continue
+		}
+		if s, ok := e.ingest.Status(k); ok {
+			out[k] = s
+		}
+	}
+	return out, slices.Collect(maps.Values(silent))
+}
+
+func (p *fakePeers) Handoff(ctx context.Context, node string, key catalog.PartitionKey, upTo int64) (int64, error) {
+	e, err := p.net.reach(node)
+	if err != nil {
+		return 0, err
+	}
+	return e.ingest.Handoff(ctx, key, upTo)
+}
+
+func (p *fakePeers) AcceptLoss(ctx context.Context, node string, key catalog.PartitionKey, from, to int64) error {
+	e, err := p.net.reach(node)
+	if err != nil {
+		return err
+	}
+	return e.ingest.AcceptLoss(ctx, key, from, to)
+}
+
+func (p *fakePeers) TaskLog(ctx context.Context, node, id string) ([]byte, error) {
+	e, err := p.net.reach(node)
+	if err != nil {
+		return nil, err
+	}
+	return e.co.TaskLog(ctx, id)
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{kv: memkv.New(nil), objs: mem.New(), topics: &fakeTopics{}}
+	w := &world{kv: memkv.New(nil), objs: mem.New(), topics: &fakeTopics{}, net: newFakeNet()}
 	w.c = w.open(t)
 	return w
 }
@@ -237,13 +357,19 @@ func (w *world) open(t *testing.T) *catalog.Catalog {
 }
 
 // node runs a coordinator until the test ends, or until the returned function is called.
-func (w *world) node(t *testing.T, id string) (*Coordinator, *fakeIngest, func()) {
+func (w *world) node(t *testing.T, id string, change ...func(*Options)) (*Coordinator, *fakeIngest, func()) {
 	c := w.open(t)
 	ingest := newFakeIngest(c)
-	co := New(Options{
+	o := Options{
 		Catalog: c, Topics: w.topics, Ingest: ingest, Node: catalog.Node{ID: id, Roles: []string{RoleIngest}},
 		LeaseTTL: 5 * time.Second, DiscoverEvery: 20 * time.Millisecond, Backoff: 50 * time.Millisecond,
-	})
+		Peers: &fakePeers{w.net, c},
+	}
+	for _, fn := range change {
+		fn(&o)
+	}
+	co := New(o)
+	w.net.join(id, &endpoint{ingest, co})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- co.Run(ctx) }()

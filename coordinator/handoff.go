@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"drumlin/catalog"
 	"drumlin/consumer"
+	"drumlin/internal/secure"
+	"drumlin/peer"
 )
 
 // Handoff commits everything that the brokers hold at this moment and returns when the newest view shows it: new topics and
@@ -22,6 +25,9 @@ func (c *Coordinator) Handoff(ctx context.Context, id string, groups []int) erro
 	if sup.Suspended {
 		return fmt.Errorf("hand off supervisor %s: %w: it was handed off when it was suspended, and reads nothing: resume it first",
 			id, ErrSuspended)
+	}
+	if c.o.Topics == nil {
+		return c.noTopics("hand off supervisor " + id)
 	}
 	ends, err := c.ends(ctx, sup, groups)
 	if err != nil {
@@ -95,69 +101,115 @@ func (c *Coordinator) ends(ctx context.Context, sup *catalog.SupervisorView, gro
 	return out, nil
 }
 
-// handoffPartition waits until the partition is read here and hands it off.
+// unansweredFor is how many lives of a lease an owner that does not answer is asked again: when it is dead, others own what it
+// owned long before.
+const unansweredFor = 3
+
+// lookAgainEvery is how soon a partition that nobody reads is looked at again where nothing tells that it has moved.
+const lookAgainEvery = 200 * time.Millisecond
+
+// handoffPartition has whoever reads the partition hand it off, and follows it when it moves meanwhile.
 func (c *Coordinator) handoffPartition(ctx context.Context, key catalog.PartitionKey, upTo int64) (revision int64, err error) {
+	var failingSince time.Time // of an owner that does not answer, or fails
 	for {
-		if err := c.waitRunning(ctx, key); err != nil {
-			return 0, err
-		}
 		c.mu.Lock()
 		moved := c.moved
 		c.mu.Unlock()
-		revision, err := c.o.Ingest.Handoff(ctx, key, upTo)
-		if err == nil || !c.steppedDown(key, err) || ctx.Err() != nil {
-			return revision, err
+		node := c.readerOf(key)
+		switch {
+		case node == "" && !c.anyReader():
+			return 0, fmt.Errorf("%w: no process has the role %s", ErrElsewhere, RoleIngest)
+		case node == "":
+			err = errors.Join(errUnread, c.lastError(key))
+		case node == c.o.Node.ID:
+			revision, err = c.handoffHere(ctx, key, upTo)
+		case c.o.Peers == nil:
+			return 0, fmt.Errorf("%w: this one is read by %s", ErrElsewhere, node)
+		default:
+			revision, err = c.o.Peers.Handoff(ctx, node, key, upTo)
 		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return 0, errors.Join(err, ctx.Err())
+		switch now := c.o.Now(); {
+		case err == nil || decided(err):
+			return revision, err
+		case onTheMove(err):
+			failingSince = time.Time{}
+		case node == c.o.Node.ID && c.isRunning(key):
+			return 0, err
+		case failingSince.IsZero():
+			failingSince = now
+		case now.Sub(failingSince) > unansweredFor*c.o.LeaseTTL:
+			return 0, err
+		}
+		if waitErr := waitMoved(ctx, moved); waitErr != nil {
+			return 0, errors.Join(fmt.Errorf("the partition could not be handed off yet: %w", waitErr), err)
 		}
 	}
 }
 
-// steppedDown tells a worker that has ended, and will be started again, from one that cannot hand off.
-func (c *Coordinator) steppedDown(key catalog.PartitionKey, err error) bool {
-	for _, end := range []error{catalog.ErrFenced, catalog.ErrConflict, catalog.ErrUnknown, consumer.ErrNotRunning} {
-		if errors.Is(err, end) {
+// errUnread: nobody reads the partition at this moment.
+var errUnread = errors.New("nobody reads it now")
+
+// handoffHere hands off what this process reads. ErrNotRunning: it reads it no longer, or not yet.
+func (c *Coordinator) handoffHere(ctx context.Context, key catalog.PartitionKey, upTo int64) (revision int64, err error) {
+	if c.o.Ingest == nil || !c.isRunning(key) {
+		return 0, errors.Join(consumer.ErrNotRunning, c.lastError(key))
+	}
+	return c.o.Ingest.Handoff(ctx, key, upTo)
+}
+
+// waitMoved waits until something may have moved.
+func waitMoved(ctx context.Context, moved <-chan struct{}) error {
+	timer := time.NewTimer(lookAgainEvery)
+	defer timer.Stop()
+	select {
+	case <-moved:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// decided says that a reader has answered, and that asking again gives the same answer.
+func decided(err error) bool {
+	for _, e := range []error{
+		consumer.ErrHalted, consumer.ErrNotHalted, consumer.ErrOtherLoss, secure.ErrUnauthenticated, secure.ErrForbidden,
+		peer.ErrPlainToken, peer.ErrMalformed, context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, e) {
 			return true
 		}
 	}
+	return false
+}
+
+// onTheMove says that the reader has stepped down, or is not there yet, and that there will be another.
+func onTheMove(err error) bool {
+	for _, e := range []error{catalog.ErrFenced, catalog.ErrConflict, catalog.ErrUnknown, consumer.ErrNotRunning, errUnread} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyReader says whether any process can read partitions.
+func (c *Coordinator) anyReader() bool {
+	if c.o.Ingest != nil {
+		return true
+	}
+	for _, n := range c.o.Catalog.View().Nodes {
+		if slices.Contains(n.Roles, RoleIngest) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Coordinator) isRunning(key catalog.PartitionKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.partitions[key]
-	return p == nil || !p.running || p.ended
-}
-
-// waitRunning waits until a worker reads the partition.
-func (c *Coordinator) waitRunning(ctx context.Context, key catalog.PartitionKey) error {
-	for {
-		view := c.o.Catalog.View()
-		c.mu.Lock()
-		moved, p := c.moved, c.partitions[key]
-		target, owners := c.targetLocked(view)
-		c.mu.Unlock()
-		if p != nil && c.isRunning(p) {
-			return nil
-		}
-		if node := target[key]; node != c.o.Node.ID && owners[key] != c.o.Node.ID {
-			if node == "" {
-				node = "no process: none has the role " + RoleIngest
-			}
-			return fmt.Errorf("%w: this one is for %s", ErrElsewhere, node)
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("the partition is not read yet: %w", ctx.Err()), c.lastError(key))
-		}
-	}
-}
-
-func (c *Coordinator) isRunning(p *partition) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return p.running && !p.ended
+	return p != nil && p.running && !p.ended
 }
 
 func (c *Coordinator) lastError(key catalog.PartitionKey) error {

@@ -37,6 +37,7 @@ func (c *Coordinator) reconcile(ctx context.Context, session *catalog.Session) t
 	view := c.o.Catalog.View()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.adoptLocked(view, session)
 	target, owners := c.targetLocked(view)
 	for key, node := range target {
 		if node == c.o.Node.ID && c.partitions[key] == nil {
@@ -73,6 +74,8 @@ func (c *Coordinator) advanceLocked(ctx context.Context, session *catalog.Sessio
 	switch {
 	case p.ended:
 		c.launch(ctx, p, "step down", func(ctx context.Context) error { return c.stop(ctx, p, false) })
+	case !mine && !p.running && now.Before(p.retryAt):
+		return p.retryAt.Sub(now) // the catalog could not be told that it is given up
 	case !mine:
 		c.launch(ctx, p, "give up", func(ctx context.Context) error { return c.stop(ctx, p, true) })
 	case p.running && p.facts == facts:
@@ -89,6 +92,42 @@ func (c *Coordinator) advanceLocked(ctx context.Context, session *catalog.Sessio
 		})
 	}
 	return idleFor
+}
+
+// adoptLocked notices partitions that the catalog says this node owns, and that nothing here knows of: the reply to an
+// acquisition was lost, or the request to release them was. Left alone they would be nobody's as long as this session lives.
+func (c *Coordinator) adoptLocked(view *catalog.View, session *catalog.Session) {
+	if view.Nodes[c.o.Node.ID].Instance != session.Node().Instance {
+		return // not registered yet in this view, or replaced by another process of the same id
+	}
+	for key, epoch := range c.released {
+		if pv := partitionOf(view, key); pv == nil || pv.Owner == nil || pv.Owner.Epoch != epoch {
+			delete(c.released, key)
+		}
+	}
+	for _, sup := range view.Supervisors {
+		for key, pv := range sup.Partitions {
+			if pv.Owner == nil || pv.Owner.Node != c.o.Node.ID || pv.Owner.Epoch == c.released[key] {
+				continue
+			}
+			p := c.partitions[key]
+			if p == nil {
+				p = &partition{key: key}
+				c.partitions[key] = p
+			}
+			if !p.busy && !p.held && !p.running {
+				p.held, p.owner = true, *pv.Owner
+			}
+		}
+	}
+}
+
+// partitionOf finds a partition in the view; nil: it is not there.
+func partitionOf(view *catalog.View, key catalog.PartitionKey) *catalog.PartitionView {
+	if sup := view.Supervisors[key.Supervisor]; sup != nil {
+		return sup.Partitions[key]
+	}
+	return nil
 }
 
 // newestFacts are those that a supervisor's workers shall come to: of its newest version, and its datasource's floors.
@@ -144,6 +183,7 @@ func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *pa
 	c.mu.Lock()
 	p.owner, p.held, p.ended = owner, true, false
 	c.mu.Unlock()
+	c.cluster.moved("acquired")
 	err = c.o.Ingest.Start(ctx, consumer.Assignment{
 		Owner: owner, Supervisor: sup, FromEarliest: fromEarliest,
 		Ended: func(_ catalog.PartitionKey, err error) { c.workerEnded(p, owner.Epoch, err) },
@@ -174,18 +214,24 @@ func (c *Coordinator) stop(ctx context.Context, p *partition, handoff bool) erro
 	return errors.Join(err, c.release(ctx, p, owner))
 }
 
+// release gives a partition back. Where the catalog cannot be told, the partition stays held, and is given back later.
 func (c *Coordinator) release(ctx context.Context, p *partition, owner catalog.Owner) error {
 	c.mu.Lock()
 	session := c.session
 	c.mu.Unlock()
-	var err error
 	if session != nil { // else its end releases everything
-		err = session.Release(ctx, owner)
+		if err := session.Release(ctx, owner); err != nil {
+			return err
+		}
 	}
+	c.cluster.moved("released")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.held = false
-	return err
+	if session != nil {
+		c.released[p.key] = owner.Epoch
+	}
+	return nil
 }
 
 func (c *Coordinator) update(ctx context.Context, p *partition, sup catalog.Supervisor, facts segment.Facts) error {

@@ -34,7 +34,7 @@ func (c *Coordinator) readyLocked(view *catalog.View) error {
 		return errors.New("this node is not registered in the catalog yet")
 	}
 	for id, v := range view.Supervisors {
-		if v.Suspended {
+		if v.Suspended || c.o.Topics == nil {
 			continue
 		}
 		switch d := c.found[id]; {

@@ -19,9 +19,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	}
 	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
-		session, err := c.o.Catalog.Register(ctx, c.o.Node, c.o.LeaseTTL)
+		session, err := c.register(ctx)
 		if err != nil {
-			if errors.Is(err, catalog.ErrInvalid) || errors.Is(err, catalog.ErrFormat) || errors.Is(err, catalog.ErrClosed) {
+			if errors.Is(err, catalog.ErrNodeTaken) || errors.Is(err, catalog.ErrInvalid) || errors.Is(err, catalog.ErrFormat) || errors.Is(err, catalog.ErrClosed) {
 				return fmt.Errorf("run the coordinator: %w", err)
 			}
 			if ctx.Err() == nil {
@@ -36,6 +36,14 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	}
 	c.lateWork.Wait()
 	return nil
+}
+
+func (c *Coordinator) register(ctx context.Context) (*catalog.Session, error) {
+	var options []catalog.RegisterOption
+	if c.o.Sole {
+		options = append(options, catalog.Sole())
+	}
+	return c.o.Catalog.Register(ctx, c.o.Node, c.o.LeaseTTL, options...)
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -56,12 +64,18 @@ func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
 	watch, cancelWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { c.followView(watch) })
-	watching.Go(func() { c.followTopics(watch) })
+	if c.o.Topics != nil {
+		watching.Go(func() { c.followTopics(watch) })
+	}
 	working, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
 	work := new(sync.WaitGroup)
 	c.startWork(working, session, work)
 	lost := c.loop(ctx, steps, session)
+	var leaving sync.WaitGroup
+	if !lost {
+		leaving.Go(func() { c.leave(ctx, session) })
+	}
 	cancelWork(whyEnding(lost))
 	cancelWatch()
 	watching.Wait()
@@ -70,11 +84,23 @@ func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
 	}
 	c.giveUp(ctx, cancelSteps, lost)
 	c.waitForWork(work, lost)
+	leaving.Wait()
 	c.setSession(nil)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LeaseTTL)
 	defer cancel()
 	if err := session.Close(end); err != nil {
 		c.o.Logger.Warn("the node's lease will end by itself", "node", c.o.Node.ID, "error", err)
+	}
+}
+
+// leave tells the others that this process is about to stop: each partition is theirs as soon as it is released here, and not
+// only when all of them are, and the running tasks have been put back. Where it cannot be told, the end of the lease tells.
+func (c *Coordinator) leave(ctx context.Context, session *catalog.Session) {
+	c.cluster.leaving()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LeaseTTL)
+	defer cancel()
+	if err := session.Leave(ctx); err != nil {
+		c.o.Logger.Warn("cannot announce that this node stops; the end of its lease will", "node", c.o.Node.ID, "error", err)
 	}
 }
 
@@ -122,6 +148,8 @@ func (c *Coordinator) setSession(s *catalog.Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s
+	clear(c.released)
+	c.cluster.under(s)
 	c.changedLocked()
 }
 
@@ -255,7 +283,7 @@ func (c *Coordinator) targetLocked(view *catalog.View) (target map[catalog.Parti
 	wanted, owners := c.wantedLocked(view)
 	var nodes []string
 	for id, n := range view.Nodes {
-		if id != c.o.Node.ID && slices.Contains(n.Roles, RoleIngest) {
+		if id != c.o.Node.ID && !n.Leaving && slices.Contains(n.Roles, RoleIngest) {
 			nodes = append(nodes, id)
 		}
 	}

@@ -16,14 +16,15 @@ func comparePartitions(a, b catalog.PartitionKey) int {
 }
 
 // share says which node should read each wanted partition: every node within one partition of the others, moving as few
-// as possible from those who own them now. Every node that calls it with the same arguments gets the same answer.
+// as possible from those who own them now, and of each topic no node many more than its part where there is a choice. Every
+// node that calls it with the same arguments gets the same answer, and partitions that arrive where they should be change
+// nothing for the others. Nodes that stop are not among nodes: what they own is shared out at once.
 func share(nodes []string, wanted []catalog.PartitionKey, owners map[catalog.PartitionKey]string) map[catalog.PartitionKey]string {
 	out := make(map[catalog.PartitionKey]string, len(wanted))
 	if len(nodes) == 0 {
 		return out
 	}
-	wanted = slices.Clone(wanted)
-	slices.SortFunc(wanted, comparePartitions)
+	wanted = interleave(wanted)
 	room := shares(nodes, wanted, owners)
 	var left []catalog.PartitionKey
 	for _, k := range wanted {
@@ -43,6 +44,32 @@ func share(nodes []string, wanted []catalog.PartitionKey, owners map[catalog.Par
 		out[k] = nodes[0]
 	}
 	return out
+}
+
+// interleave orders partitions so that any stretch of the order holds its part of every topic: by the share of their topic
+// that lies before them. The topics of one supervisor may bring very different loads.
+func interleave(wanted []catalog.PartitionKey) []catalog.PartitionKey {
+	wanted = slices.SortedFunc(slices.Values(wanted), comparePartitions)
+	type place struct {
+		key      catalog.PartitionKey
+		rank, of int // within its topic
+	}
+	places := make([]place, len(wanted))
+	for from := 0; from < len(wanted); {
+		to := from
+		for to < len(wanted) && wanted[to].Supervisor == wanted[from].Supervisor && wanted[to].Topic == wanted[from].Topic {
+			to++
+		}
+		for i := from; i < to; i++ {
+			places[i] = place{wanted[i], 2*(i-from) + 1, 2 * (to - from)} // the middle of its part
+		}
+		from = to
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.rank*b.of, b.rank*a.of) })
+	for i, p := range places {
+		wanted[i] = p.key
+	}
+	return wanted
 }
 
 // shares says how many partitions each node gets. Those who own most now get one more where it does not divide evenly.

@@ -104,12 +104,13 @@ type PartitionStatus struct {
 	Error           string           `json:"error,omitempty"`
 }
 
-// List returns all supervisors by id.
-func (c *Coordinator) List(context.Context) ([]Summary, error) {
+// List returns all supervisors by id. It asks each other process once, for a second at most.
+func (c *Coordinator) List(ctx context.Context) ([]Summary, error) {
 	view := c.o.Catalog.View()
+	others := c.askPeers(ctx, slices.Collect(maps.Values(view.Supervisors))...)
 	out := make([]Summary, 0, len(view.Supervisors))
 	for _, id := range slices.Sorted(maps.Keys(view.Supervisors)) {
-		s, err := c.summary(view, view.Supervisors[id])
+		s, err := c.summary(view.Supervisors[id], others)
 		if err != nil {
 			return nil, err
 		}
@@ -118,39 +119,39 @@ func (c *Coordinator) List(context.Context) ([]Summary, error) {
 	return out, nil
 }
 
-// Get returns one supervisor.
-func (c *Coordinator) Get(_ context.Context, id string) (Summary, error) {
+// Get returns one supervisor. It asks each other process once, for a second at most.
+func (c *Coordinator) Get(ctx context.Context, id string) (Summary, error) {
 	v, err := c.supervisor(id)
 	if err != nil {
 		return Summary{}, err
 	}
-	return c.summary(c.o.Catalog.View(), v)
+	return c.summary(v, c.askPeers(ctx, v))
 }
 
-func (c *Coordinator) summary(view *catalog.View, v *catalog.SupervisorView) (Summary, error) {
+func (c *Coordinator) summary(v *catalog.SupervisorView, others remote) (Summary, error) {
 	redacted, err := spec.RedactedSpec(v.Spec)
 	if err != nil {
 		return Summary{}, fmt.Errorf("show supervisor %s: %w", v.ID, err)
 	}
-	s := c.status(view, v)
+	s := c.status(v, others)
 	return Summary{
 		ID: v.ID, State: s.State, DetailedState: s.DetailedState, Healthy: s.Healthy, Suspended: v.Suspended,
 		DataSource: v.Datasource, Version: v.Version, Spec: redacted,
 	}, nil
 }
 
-// Status returns one supervisor's report.
-func (c *Coordinator) Status(_ context.Context, id string) (*Status, error) {
+// Status returns one supervisor's report: what this process knows of the partitions that it reads, and the others of theirs.
+func (c *Coordinator) Status(ctx context.Context, id string) (*Status, error) {
 	v, err := c.supervisor(id)
 	if err != nil {
 		return nil, err
 	}
-	s := c.status(c.o.Catalog.View(), v)
+	s := c.status(v, c.askPeers(ctx, v))
 	_, s.Warnings, _ = spec.Parse(v.Spec) // a spec that cannot be parsed stands in RecentErrors
 	return s, nil
 }
 
-func (c *Coordinator) status(view *catalog.View, v *catalog.SupervisorView) *Status {
+func (c *Coordinator) status(v *catalog.SupervisorView, others remote) *Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := c.follow(v)
@@ -170,19 +171,48 @@ func (c *Coordinator) status(view *catalog.View, v *catalog.SupervisorView) *Sta
 	if !v.Suspended {
 		maps.Copy(keys, d.partitions)
 	}
+	whole := true // the lag of all that is to be read is known
 	for _, key := range sortedKeys(keys) {
-		c.addPartition(s, v, key, manyTopics)
+		out := c.addPartition(s, v, key, others, manyTopics)
+		whole = whole && (out.Lag != nil || !c.toBeRead(d, v, key))
+	}
+	if !whole {
+		s.AggregateLag = nil // a sum that lacks some of it would be taken for the whole
 	}
 	s.Partitions = len(keys)
 	if d.err != nil {
 		s.RecentErrors = append(s.RecentErrors, RecentError{Message: d.err.Error()})
 	}
-	judgeHealth(s, d)
+	c.addTroubles(s, v, others)
+	judgeHealth(s, d, c.o.Topics != nil)
 	return s
 }
 
+// toBeRead says whether somebody should read the partition now. Called with mu held.
+func (c *Coordinator) toBeRead(d *discovery, v *catalog.SupervisorView, key catalog.PartitionKey) bool {
+	if c.o.Topics != nil {
+		return !v.Suspended && d.partitions[key]
+	}
+	return !v.Suspended && d.spec != nil && d.spec.IO.ReadsTopic(key.Topic)
+}
+
+// addTroubles adds what concerns whole processes: those that do not answer, and a store that does not. Called with mu held.
+func (c *Coordinator) addTroubles(s *Status, v *catalog.SupervisorView, others remote) {
+	for _, err := range others.silent {
+		s.RecentErrors = append(s.RecentErrors, RecentError{Message: "unknown what it reads: " + err.Error()})
+	}
+	if c.session == nil {
+		return
+	}
+	if since, doubtful := c.session.Doubtful(); doubtful {
+		s.RecentErrors = append(s.RecentErrors, RecentError{Timestamp: instant(since, true), Message: fmt.Sprintf(
+			"node %s: the catalog's store has not answered since %s: reading goes on, commits wait, and others may take over its partitions",
+			c.o.Node.ID, instant(since, true))})
+	}
+}
+
 // addPartition adds one partition to the report. Called with mu held.
-func (c *Coordinator) addPartition(s *Status, v *catalog.SupervisorView, key catalog.PartitionKey, manyTopics bool) {
+func (c *Coordinator) addPartition(s *Status, v *catalog.SupervisorView, key catalog.PartitionKey, others remote, manyTopics bool) PartitionStatus {
 	out := PartitionStatus{Topic: key.Topic, Partition: key.Partition}
 	if pv := v.Partitions[key]; pv != nil {
 		if pv.Owner != nil {
@@ -197,40 +227,47 @@ func (c *Coordinator) addPartition(s *Status, v *catalog.SupervisorView, key cat
 	switch d := c.found[v.ID]; {
 	case p != nil && p.err != nil:
 		out.Error = p.err.Error()
-	case d != nil && d.lost(v, key):
+	case c.o.Topics != nil && d != nil && d.lost(v, key):
 		out.Error = "the brokers do not list it any more, so nobody reads it: create its topic again, or leave the topic out of the spec"
 	}
 	if out.Error != "" {
 		s.RecentErrors = append(s.RecentErrors, RecentError{Message: describePartition(key, out.Error)})
 	}
-	if c.o.Ingest != nil && p != nil && p.running {
+	w, elsewhere := others.workers[key]
+	switch {
+	case c.o.Ingest != nil && p != nil && p.running:
 		if w, ok := c.o.Ingest.Status(key); ok {
 			out.Owner = c.o.Node.ID
-			addWorker(s, &out, p, w, manyTopics)
+			addWorker(s, &out, w, p.since, manyTopics)
 		}
+	case elsewhere:
+		addWorker(s, &out, w, time.Time{}, manyTopics)
 	}
 	s.PartitionStatus = append(s.PartitionStatus, out)
+	return out
 }
 
 func describePartition(key catalog.PartitionKey, message string) string {
 	return fmt.Sprintf("topic %s, partition %d: %s", key.Topic, key.Partition, message)
 }
 
-func addWorker(s *Status, out *PartitionStatus, p *partition, w consumer.PartitionStatus, manyTopics bool) {
+// addWorker adds what a partition's reader says. since is when it began, where that is known.
+func addWorker(s *Status, out *PartitionStatus, w consumer.PartitionStatus, since time.Time, manyTopics bool) {
+	key := catalog.PartitionKey{Supervisor: w.Key.Supervisor, Topic: out.Topic, Partition: out.Partition}
 	out.State, out.HotRows, out.HotBytes, out.SpecVersion = w.State, w.HotRows, w.HotBytes, w.Facts.SpecVersion
 	if w.State == consumer.StateStarting {
 		addFailure(s, out, w)
 		return
 	}
 	out.CurrentOffset, out.Generation = &w.Position, w.Generation
-	name := fmt.Sprint(p.key.Partition)
+	name := fmt.Sprint(key.Partition)
 	if manyTopics {
-		name = p.key.Topic + ":" + name
+		name = key.Topic + ":" + name
 	}
 	task := Task{
-		ID:              fmt.Sprintf("index_kafka_%s_%s_%d", p.key.Supervisor, p.key.Topic, p.key.Partition),
+		ID:              fmt.Sprintf("index_kafka_%s_%s_%d", key.Supervisor, key.Topic, key.Partition),
 		StartingOffsets: map[string]int64{name: w.Committed}, CurrentOffsets: map[string]int64{name: w.Position},
-		StartTime: instant(p.since, true), Type: "ACTIVE", Lag: map[string]int64{},
+		StartTime: instant(since, !since.IsZero()), Type: "ACTIVE", Lag: map[string]int64{},
 	}
 	if w.Lag >= 0 {
 		out.Lag, out.LatestOffset = &w.Lag, &w.StableEnd
@@ -259,8 +296,9 @@ func addFailure(s *Status, out *PartitionStatus, w consumer.PartitionStatus) {
 	})
 }
 
-// judgeHealth sums the report up. A failure that is being retried is shown, and unhealthy only where nothing is read.
-func judgeHealth(s *Status, d *discovery) {
+// judgeHealth sums the report up. A failure that is being retried is shown, and unhealthy only where nothing is read. asks says
+// whether this process asks the brokers at all.
+func judgeHealth(s *Status, d *discovery, asks bool) {
 	busy, halted := false, false
 	for _, p := range s.PartitionStatus {
 		busy = busy || p.State != ""
@@ -272,7 +310,7 @@ func judgeHealth(s *Status, d *discovery) {
 		s.State = StateStopping
 	case s.Suspended:
 		s.State = StateSuspended
-	case !d.done && d.err == nil:
+	case !d.done && d.err == nil && asks:
 		s.State, s.DetailedState = StatePending, StateConnecting
 	case d.err != nil && d.spec == nil:
 		s.State, s.Healthy = StateUnhealthySupervisor, false

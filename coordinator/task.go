@@ -21,8 +21,8 @@ var (
 	ErrTaskExists = errors.New("a task has this id already")
 	// ErrNoReport: the task has left no report behind yet.
 	ErrNoReport = errors.New("the task has no report yet")
-	// ErrNoLog: the task has left no log behind yet, and does not run in this process.
-	ErrNoLog = errors.New("the task has no log here yet")
+	// ErrNoLog: the task has left no log behind yet, and the process that runs it, if any, cannot be asked.
+	ErrNoLog = errors.New("the task has no log yet")
 )
 
 // maxTaskObjectBytes bounds what is read of a report or log.
@@ -127,9 +127,9 @@ func (c *Coordinator) TaskReport(ctx context.Context, id string) ([]byte, error)
 	return c.taskObject(ctx, t.Report)
 }
 
-// TaskLog is the log of the attempt that runs in this process, or what the newest one that ended has left behind, from a byte
-// on; a negative offset counts from the end. ErrNoLog where there is none.
-func (c *Coordinator) TaskLog(ctx context.Context, id string, offset int64) ([]byte, error) {
+// TaskLogFrom is the log of the attempt that runs, wherever that is, or what the newest one that ended has left behind, from a
+// byte on; a negative offset counts from the end. ErrNoLog where there is none.
+func (c *Coordinator) TaskLogFrom(ctx context.Context, id string, offset int64) ([]byte, error) {
 	t := c.o.Catalog.View().Tasks[id]
 	if t == nil {
 		return nil, fmt.Errorf("%w: %q", ErrNoTask, id)
@@ -137,14 +137,18 @@ func (c *Coordinator) TaskLog(ctx context.Context, id string, offset int64) ([]b
 	if text, ok := c.queue.liveLog(id); ok {
 		return fromOffset(text, offset), nil
 	}
-	if t.Log == "" {
-		where := "it waits"
-		if t.State == catalog.TaskRunning {
-			where = "it runs on node " + t.Node
-		}
-		return nil, fmt.Errorf("task %s, %s: %w", id, where, ErrNoLog)
+	text, err := c.remoteLog(ctx, t)
+	if err == nil {
+		return fromOffset(text, offset), nil
 	}
-	text, err := c.taskObject(ctx, t.Log)
+	switch {
+	case t.Log != "": // of an earlier attempt, or this one has just ended
+	case t.State == catalog.TaskRunning:
+		return nil, fmt.Errorf("task %s: %w: it runs on node %s: %w", id, ErrNoLog, t.Node, err)
+	default:
+		return nil, fmt.Errorf("task %s: %w: it waits", id, ErrNoLog)
+	}
+	text, err = c.taskObject(ctx, t.Log)
 	return fromOffset(text, offset), err
 }
 

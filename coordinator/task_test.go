@@ -25,7 +25,7 @@ func TestTaskRunsAndLeavesItsReport(t *testing.T) {
 			t.Fatalf("%q %v", id, err)
 		}
 		until(t, "it runs", func() bool { return w.task("one").State == catalog.TaskRunning })
-		if text, err := co.TaskLog(t.Context(), "one", 0); err != nil || !strings.Contains(string(text), "at work") {
+		if text, err := co.TaskLogFrom(t.Context(), "one", 0); err != nil || !strings.Contains(string(text), "at work") {
 			t.Errorf("log of a running task: %q %v", text, err)
 		}
 		if _, err := co.TaskReport(t.Context(), "one"); !errors.Is(err, ErrNoReport) {
@@ -46,7 +46,7 @@ func TestTaskRunsAndLeavesItsReport(t *testing.T) {
 		if err != nil || !strings.Contains(string(report), `"taskId":"one"`) || !strings.Contains(string(report), "ingestionStatsAndErrors") {
 			t.Errorf("report: %s %v", report, err)
 		}
-		text, err := co.TaskLog(t.Context(), "one", -30)
+		text, err := co.TaskLogFrom(t.Context(), "one", -30)
 		if err != nil || len(text) != 30 || !strings.HasSuffix(string(text), "SUCCESS\n") {
 			t.Errorf("end of the log: %q %v", text, err)
 		}

@@ -101,7 +101,7 @@ type taskWorld struct {
 
 func newTaskWorld(t *testing.T) *taskWorld {
 	kv := memkv.New(nil)
-	w := &taskWorld{world: &world{kv: kv, objs: mem.New(), topics: &fakeTopics{}}, faulty: catalogtest.NewFaulty(kv), worker: newFakeWorker()}
+	w := &taskWorld{world: &world{kv: kv, objs: mem.New(), topics: &fakeTopics{}, net: newFakeNet()}, faulty: catalogtest.NewFaulty(kv), worker: newFakeWorker()}
 	w.c = w.openFaulty(t)
 	catalogtest.Supervise(t, w.c, "pages", "pages")
 	session := catalogtest.Register(t, w.c, "writer")

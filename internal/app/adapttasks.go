@@ -56,7 +56,7 @@ func (t tasks) TaskReport(ctx context.Context, id string) (json.RawMessage, erro
 }
 
 func (t tasks) TaskLog(ctx context.Context, id string, offset int64) ([]byte, error) {
-	log, err := t.cluster.TaskLog(ctx, id, offset)
+	log, err := t.cluster.TaskLogFrom(ctx, id, offset)
 	return log, taskError(err, "")
 }
 
