@@ -67,9 +67,10 @@ func (k *Kafka) serverProperties(t testing.TB) string {
 	k.addTLS(t, p)
 	k.addSASL(p)
 	maps.Copy(p, k.options.Properties)
+	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 	var out strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(p)) {
-		fmt.Fprintf(&out, "%s=%s\n", name, strings.ReplaceAll(p[name], "\n", "\\n"))
+		fmt.Fprintf(&out, "%s=%s\n", name, escape.Replace(p[name]))
 	}
 	return out.String()
 }
