@@ -84,6 +84,14 @@ func (a *Answer) Int(t testing.TB, column string) int64 {
 // Offsets reads the offsets of one datasource out of the cut, for an oracle. Generations other than 0 are refused.
 func (a *Answer) Offsets(t testing.TB, datasource string) oracle.Cut {
 	t.Helper()
+	cut, err := a.offsets(datasource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cut
+}
+
+func (a *Answer) offsets(datasource string) (oracle.Cut, error) {
 	var cut struct {
 		Datasources map[string]map[string][]struct { // by datasource and supervisor
 			Topic      string `json:"topic"`
@@ -93,13 +101,13 @@ func (a *Answer) Offsets(t testing.TB, datasource string) oracle.Cut {
 		} `json:"datasources"`
 	}
 	if err := json.Unmarshal(a.Cut, &cut); err != nil {
-		t.Fatalf("read the cut %q: %v", a.Cut, err)
+		return nil, fmt.Errorf("read the cut %q: %w", a.Cut, err)
 	}
 	out := oracle.Cut{}
 	for _, partitions := range cut.Datasources[datasource] {
 		for _, p := range partitions {
 			if p.Generation != 0 {
-				t.Fatalf("the cut names generation %d of topic %s", p.Generation, p.Topic)
+				return nil, fmt.Errorf("the cut names generation %d of topic %s", p.Generation, p.Topic)
 			}
 			if out[p.Topic] == nil {
 				out[p.Topic] = map[int32]int64{}
@@ -107,7 +115,7 @@ func (a *Answer) Offsets(t testing.TB, datasource string) oracle.Cut {
 			out[p.Topic][p.Partition] = p.Offset
 		}
 	}
-	return out
+	return out, nil
 }
 
 // WaitSQL asks until the single integer in column n of the answer is want, and fails after the budget.

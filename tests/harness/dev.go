@@ -2,10 +2,12 @@ package harness
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,13 +28,14 @@ type Dev struct {
 	Args    []string // further arguments of drumlin dev
 
 	Asker
-	Process
+	*Process
 }
 
 // raceEnv makes a binary that has the race detector end at the first race.
 const raceEnv = "GORACE=halt_on_error=1"
 
-// Main builds the binary, sets its path and runs the tests of a package. It returns the exit code for os.Exit.
+// Main builds the binary, sets its path, runs the tests of a package and ends what they shared. It returns the exit code
+// for os.Exit.
 func Main(m *testing.M, binary *string) int {
 	path, remove, err := buildBinary()
 	if err != nil {
@@ -41,7 +44,7 @@ func Main(m *testing.M, binary *string) int {
 	}
 	defer remove()
 	*binary = path
-	return m.Run()
+	return withSharedParts(m.Run)
 }
 
 // buildBinary builds cmd/drumlin into a directory of this run and returns its path. With DRUMLIN_TEST_RACE set it is built
@@ -107,15 +110,46 @@ func (d *Dev) Start(t testing.TB) time.Duration {
 // WaitHealthy waits for /status/health to answer 200.
 func (d *Dev) WaitHealthy(t testing.TB) {
 	t.Helper()
-	waitHealthy(t, &d.Process, &d.Asker)
+	waitHealthy(t, d.Process, &d.Asker)
 }
 
-func freeAddress(t testing.TB) string {
+func splitAddress(t testing.TB, address string) (host, port string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return host, port
+}
+
+// ports hands out loopback ports below those that the system gives to outgoing connections, so that a port is still free
+// when a process that was killed starts again.
+var ports = struct {
+	sync.Mutex
+	given map[int]bool
+}{given: map[int]bool{}}
+
+const firstPort, lastPort = 10_240, 32_000
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	for range lastPort - firstPort {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if ports.given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		ports.given[port] = true
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
+	}
+	t.Fatal("no free port")
+	return ""
 }

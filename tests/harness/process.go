@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,16 +18,17 @@ import (
 const stopBudget = 30 * time.Second
 
 // Process is one child process: it dies with the test binary, its newest output is kept, and it can be started again after
-// its end. It serves one goroutine, but for Log.
+// its end. It serves one goroutine, but for Log and Answering.
 type Process struct {
 	Name string // for messages
 
 	log    *tail
 	cmd    *exec.Cmd
 	exited chan error // holds the result of Wait once the process has ended
+	up     atomic.Bool
 }
 
-func newProcess(name string) Process { return Process{Name: name, log: &tail{}} }
+func newProcess(name string) *Process { return &Process{Name: name, log: &tail{}} }
 
 // launch starts the process and does not wait for anything.
 func (p *Process) launch(t testing.TB, dir string, env []string, path string, args ...string) {
@@ -43,10 +45,14 @@ func (p *Process) launch(t testing.TB, dir string, env []string, path string, ar
 	cmd := p.cmd
 	go func() { exited <- cmd.Wait() }()
 	p.exited = exited
+	p.up.Store(true)
 }
 
 // Running says whether the process was started and was not ended by the test; a paused one runs.
 func (p *Process) Running() bool { return p.cmd != nil }
+
+// Answering says whether the process runs, is not paused and was not asked to end.
+func (p *Process) Answering() bool { return p.up.Load() }
 
 // PID is the process's number; it must run.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
@@ -78,6 +84,7 @@ func (p *Process) Kill(t testing.TB) {
 	if p.cmd == nil {
 		return
 	}
+	p.up.Store(false)
 	p.signal(t, syscall.SIGKILL)
 	<-p.exited
 	p.cmd = nil
@@ -86,6 +93,7 @@ func (p *Process) Kill(t testing.TB) {
 // Pause stops the process with SIGSTOP and waits until all of it stands still.
 func (p *Process) Pause(t testing.TB) {
 	t.Helper()
+	p.up.Store(false)
 	p.signal(t, syscall.SIGSTOP)
 	deadline := time.Now().Add(10 * time.Second)
 	for p.state(t) != 'T' {
@@ -100,11 +108,13 @@ func (p *Process) Pause(t testing.TB) {
 func (p *Process) Continue(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGCONT)
+	p.up.Store(true)
 }
 
 // Terminate sends SIGTERM and does not wait.
 func (p *Process) Terminate(t testing.TB) {
 	t.Helper()
+	p.up.Store(false)
 	p.signal(t, syscall.SIGTERM)
 }
 
