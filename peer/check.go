@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -15,63 +17,85 @@ var hiddenFields = segment.HotArrowSchema(&segment.Schema{ID: 1, Dedup: true}).F
 // userTypes are the types that a user's column can have.
 var userTypes = []segment.ColumnType{segment.TypeString, segment.TypeLong, segment.TypeDouble, segment.TypeFloat}
 
-// checkSchema returns the layout that hot rows of this schema have, or why the schema cannot be one.
-func checkSchema(s schemaFrame, got *arrow.Schema) (*arrow.Schema, error) {
+// schemaOf describes the layout of batches to a receiver.
+func schemaOf(id int32, rejects bool, layout *arrow.Schema) (schemaFrame, error) {
+	out := schemaFrame{ID: id, Rejects: rejects}
+	for _, f := range layout.Fields() {
+		t, err := segment.ColumnTypeOf(f.Type)
+		column, ok := segment.FieldID(f)
+		if err != nil || !ok {
+			return out, fmt.Errorf("hot rows of schema %d have the column %v, which has no place in them", id, f)
+		}
+		out.Columns = append(out.Columns, segment.Column{ID: column, Name: f.Name, Type: t})
+	}
+	return out, nil
+}
+
+// layout returns the layout that batches of this schema have, or why there can be none.
+func (s schemaFrame) layout() (*arrow.Schema, error) {
 	if s.Rejects {
 		want := segment.HotRejectsArrowSchema()
-		if s.ID != segment.RejectsSchemaID || !got.Equal(want) {
-			return nil, malformed("rejects have the schema %d with the columns %v, not those of rejects", s.ID, got)
+		if known, err := schemaOf(segment.RejectsSchemaID, true, want); err != nil || !s.equal(known) {
+			return nil, malformed("rejects have the schema %d with the columns %v, not those of rejects", s.ID, s.Columns)
 		}
 		return want, nil
 	}
 	if s.ID < 1 {
 		return nil, malformed("hot rows have the schema %d: schemas count from 1", s.ID)
 	}
-	fields := got.Fields()
-	known, err := checkHidden(fields)
+	fields, err := s.hidden()
 	if err != nil {
 		return nil, err
 	}
 	ids, names := map[int32]bool{}, map[string]bool{}
-	for _, f := range fields[known:] {
-		if err := checkUserField(f); err != nil {
+	for _, c := range s.Columns[len(fields):] {
+		f, err := userField(c)
+		if err != nil {
 			return nil, err
 		}
-		id, _ := segment.FieldID(f)
-		name := strings.ToLower(f.Name)
-		if ids[id] || names[name] {
-			return nil, malformed("the column %q or its id %d occurs twice in hot rows", f.Name, id)
+		name := strings.ToLower(c.Name)
+		if ids[c.ID] || names[name] {
+			return nil, malformed("the column %q or its id %d occurs twice in hot rows", c.Name, c.ID)
 		}
-		ids[id], names[name] = true, true
+		ids[c.ID], names[name] = true, true
+		fields = append(fields, f)
 	}
 	return arrow.NewSchema(fields, nil), nil
 }
 
-// checkHidden checks the columns that begin with underscores, which stand first and in their order, and counts them.
-func checkHidden(fields []arrow.Field) (int, error) {
-	n, has := 0, map[string]bool{}
+// hidden returns the columns that begin with underscores, which stand first and in their order.
+func (s schemaFrame) hidden() ([]arrow.Field, error) {
+	var out []arrow.Field
+	has := map[string]bool{}
 	for _, hidden := range hiddenFields {
-		if n < len(fields) && fields[n].Name == hidden.Name {
-			if !fields[n].Equal(hidden) {
-				return 0, malformed("the column %s of hot rows is %v, not %v", hidden.Name, fields[n], hidden)
-			}
-			n, has[hidden.Name] = n+1, true
+		n := len(out)
+		if n == len(s.Columns) || s.Columns[n].Name != hidden.Name {
+			continue
 		}
+		id, _ := segment.FieldID(hidden)
+		t, err := segment.ColumnTypeOf(hidden.Type)
+		if err != nil || s.Columns[n] != (segment.Column{ID: id, Name: hidden.Name, Type: t}) {
+			return nil, malformed("the column %s of hot rows has the id %d and the type %q", hidden.Name, s.Columns[n].ID, s.Columns[n].Type)
+		}
+		out, has[hidden.Name] = append(out, hidden), true
 	}
 	if !has[segment.TimeColumn] || !has[segment.OffsetColumn] || has[segment.IDHighColumn] != has[segment.IDLowColumn] {
-		return 0, malformed("hot rows lack %s, %s or a half of the identity, or have them in another order", segment.TimeColumn, segment.OffsetColumn)
+		return nil, malformed("hot rows lack %s, %s or a half of the identity, or have them in another order", segment.TimeColumn, segment.OffsetColumn)
 	}
-	return n, nil
+	return out, nil
 }
 
-func checkUserField(f arrow.Field) error {
-	id, ok := segment.FieldID(f)
-	t, err := segment.ColumnTypeOf(f.Type)
-	if err != nil || !slices.Contains(userTypes, t) || !ok || id < segment.FirstUserColumnID || !f.Nullable || f.Metadata.Len() != 1 ||
-		f.Name == "" || strings.HasPrefix(f.Name, "__") {
-		return malformed("hot rows cannot have the column %v", f)
+func userField(c segment.Column) (arrow.Field, error) {
+	t, err := segment.ArrowType(c.Type)
+	if err != nil || !slices.Contains(userTypes, c.Type) || c.ID < segment.FirstUserColumnID || c.Name == "" || strings.HasPrefix(c.Name, "__") {
+		return arrow.Field{}, malformed("hot rows cannot have the column %q with the id %d and the type %q", c.Name, c.ID, c.Type)
 	}
-	return nil
+	id := arrow.NewMetadata([]string{segment.FieldIDKey}, []string{strconv.Itoa(int(c.ID))})
+	return arrow.Field{Name: c.Name, Type: t, Nullable: true, Metadata: id}, nil
+}
+
+func (s schemaFrame) equal(o schemaFrame) bool {
+	return s.ID == o.ID && s.Rejects == o.Rejects && slices.Equal(s.Columns, o.Columns)
 }
 
 // checkBatch holds what is said of a batch against its rows, whose offsets go on at from and end before to.

@@ -72,6 +72,9 @@ type Client struct {
 // NewClient returns a client without connections: it makes one when an address is asked for the first time.
 func NewClient(o ClientOptions) (*Client, error) {
 	o.setDefaults()
+	if !littleEndian() {
+		return nil, errors.New("peer: processes speak to each other in little-endian numbers, which this machine does not have")
+	}
 	c := &Client{options: o, budget: &budget{inner: o.Allocator, maxBytes: o.MaxHotBytes}}
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "peer_client_held_bytes", Help: "Bytes of hot rows of other processes that queries hold.",

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"encoding/binary"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -9,12 +10,15 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// copyRecord checks a decoded batch, column by column, and copies it into memory of the allocator. The layout has the
-// batch's types.
-func copyRecord(mem memory.Allocator, layout *arrow.Schema, sent arrow.RecordBatch, rows int64) (arrow.RecordBatch, error) {
-	if sent.NumRows() != rows || rows < 1 || sent.NumCols() != int64(layout.NumFields()) {
-		return nil, malformed("a batch of %d rows and %d columns was announced with %d and %d",
-			sent.NumRows(), sent.NumCols(), rows, layout.NumFields())
+// copyRecord checks a batch as it came, column by column, and copies it into memory of the allocator.
+func copyRecord(mem memory.Allocator, layout *arrow.Schema, header, body []byte, rows int64) (arrow.RecordBatch, error) {
+	h, err := readBatchHeader(header)
+	if err != nil {
+		return nil, err
+	}
+	// A row takes 16 bytes at the least: its time and its offset.
+	if h.rows != rows || rows < 1 || rows > int64(len(body))/16 || len(h.nodes) != layout.NumFields() {
+		return nil, malformed("a batch of %d rows and %d columns was announced with %d and %d", h.rows, len(h.nodes), rows, layout.NumFields())
 	}
 	columns := make([]arrow.Array, 0, layout.NumFields())
 	defer func() {
@@ -22,23 +26,46 @@ func copyRecord(mem memory.Allocator, layout *arrow.Schema, sent arrow.RecordBat
 			c.Release() // the record holds its own references
 		}
 	}()
+	next := 0
 	for i, f := range layout.Fields() {
-		c := columnCopy{mem: mem, field: f, from: sent.Column(i).Data(), rows: int(rows)}
+		c := columnCopy{mem: mem, field: f, rows: int(rows), nulls: int(h.nodes[i].second)}
+		if h.nodes[i].first != rows {
+			return nil, malformed("the column %s has %d values in %d rows", f.Name, h.nodes[i].first, rows)
+		}
+		for range buffersOf(f.Type) {
+			b, err := h.slice(body, next)
+			if err != nil {
+				return nil, err
+			}
+			c.from, next = append(c.from, b), next+1
+		}
 		out, err := c.array()
 		if err != nil {
 			return nil, err
 		}
 		columns = append(columns, out)
 	}
+	if next != len(h.buffers) {
+		return nil, malformed("a batch has %d buffers, and %d columns need %d", len(h.buffers), layout.NumFields(), next)
+	}
 	return array.NewRecordBatch(layout, columns, rows), nil
+}
+
+// buffersOf is how many buffers a column has.
+func buffersOf(t arrow.DataType) int {
+	if _, ok := t.(arrow.BinaryDataType); ok {
+		return 3
+	}
+	return 2
 }
 
 // columnCopy copies one column.
 type columnCopy struct {
 	mem     memory.Allocator
 	field   arrow.Field
-	from    arrow.ArrayData
 	rows    int
+	nulls   int      // as they were counted by the sender
+	from    [][]byte // buffers as they came
 	buffers []*memory.Buffer
 }
 
@@ -46,13 +73,10 @@ func (c *columnCopy) array() (arrow.Array, error) {
 	defer func() {
 		memory.ReleaseBuffers(c.buffers) // the array holds its own references
 	}()
-	if c.from.Len() != c.rows || c.from.Offset() != 0 {
-		return nil, malformed("the column %s has %d values in %d rows", c.field.Name, c.from.Len(), c.rows)
-	}
-	nulls, err := c.validity()
-	if err != nil {
+	if err := c.validity(); err != nil {
 		return nil, err
 	}
+	var err error
 	switch t := c.field.Type.(type) {
 	case *arrow.StringType:
 		err = c.texts()
@@ -64,39 +88,30 @@ func (c *columnCopy) array() (arrow.Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := array.NewData(c.field.Type, c.rows, c.buffers, nil, nulls, 0)
+	data := array.NewData(c.field.Type, c.rows, c.buffers, nil, c.nulls, 0)
 	defer data.Release()
 	return array.MakeFromData(data), nil
 }
 
-// validity copies which rows have a value, and counts those that have none; nothing where all have one.
-func (c *columnCopy) validity() (nulls int, err error) {
-	bitmap := c.bytes(0)
-	if len(bitmap) == 0 {
-		if c.from.NullN() != 0 {
-			return 0, malformed("the column %s does not say which of its values are null", c.field.Name)
-		}
+// validity copies which rows have a value; nothing where all have one.
+func (c *columnCopy) validity() error {
+	if c.nulls == 0 {
 		c.buffers = append(c.buffers, nil)
-		return 0, nil
+		return nil
 	}
-	size := int(bitutil.BytesForBits(int64(c.rows)))
-	if len(bitmap) < size {
-		return 0, malformed("the column %s says of too few of its values whether they are null", c.field.Name)
+	if !c.field.Nullable {
+		return malformed("the column %s has %d nulls, and can have none", c.field.Name, c.nulls)
 	}
-	nulls = c.rows - bitutil.CountSetBits(bitmap, 0, c.rows)
-	switch {
-	case nulls == 0:
-		c.buffers = append(c.buffers, nil)
-	case !c.field.Nullable:
-		return 0, malformed("the column %s has %d nulls, and can have none", c.field.Name, nulls)
-	default:
-		c.copy(bitmap[:size])
+	bitmap, size := c.from[0], int(bitutil.BytesForBits(int64(c.rows)))
+	if len(bitmap) < size || c.rows-bitutil.CountSetBits(bitmap[:size], 0, c.rows) != c.nulls {
+		return malformed("the column %s does not say which %d of its values are null", c.field.Name, c.nulls)
 	}
-	return nulls, nil
+	c.copy(bitmap[:size])
+	return nil
 }
 
 func (c *columnCopy) fixed(width int) error {
-	values := c.bytes(1)
+	values := c.from[1]
 	if len(values)/width < c.rows {
 		return malformed("the column %s has fewer values than its batch has rows", c.field.Name)
 	}
@@ -106,43 +121,29 @@ func (c *columnCopy) fixed(width int) error {
 
 // texts copies ends and values. DuckDB gives up its whole database over a text that is not UTF-8.
 func (c *columnCopy) texts() error {
-	raw, values := c.bytes(1), c.bytes(2)
+	raw, values := c.from[1], c.from[2]
 	if len(raw)/arrow.Int32SizeBytes < c.rows+1 {
 		return malformed("the column %s has fewer texts than its batch has rows", c.field.Name)
 	}
-	ends := arrow.Int32Traits.CastFromBytes(raw[:(c.rows+1)*arrow.Int32SizeBytes])
-	first, last := ends[0], ends[0]
-	if first < 0 {
+	ends := arrow.Int32Traits.CastFromBytes(c.copy(raw[:(c.rows+1)*arrow.Int32SizeBytes]))
+	first, before := ends[0], ends[0]
+	if last := ends[c.rows]; first < 0 || last < first || int(last) > len(values) {
 		return malformed("the texts of the column %s do not lie in their buffer", c.field.Name)
 	}
-	for _, end := range ends {
-		if end < last || int(end) > len(values) {
+	values = values[first:ends[c.rows]]
+	for i, end := range ends {
+		if end < before || int(end-first) > len(values) {
 			return malformed("the texts of the column %s do not lie in their buffer", c.field.Name)
 		}
-		if int(end) < len(values) && !utf8.RuneStart(values[end]) && end != ends[c.rows] {
+		if at := int(end - first); at < len(values) && !utf8.RuneStart(values[at]) {
 			return malformed("the column %s holds a text that is not UTF-8", c.field.Name)
 		}
-		last = end
+		before, ends[i] = end, end-first
 	}
-	values = values[first:last]
 	if !utf8.Valid(values) {
 		return malformed("the column %s holds a text that is not UTF-8", c.field.Name)
 	}
-	to := arrow.Int32Traits.CastFromBytes(c.copy(raw[:(c.rows+1)*arrow.Int32SizeBytes]))
-	if first != 0 {
-		for i := range to {
-			to[i] -= first
-		}
-	}
 	c.copy(values)
-	return nil
-}
-
-// bytes are those of a buffer of the decoded column.
-func (c *columnCopy) bytes(i int) []byte {
-	if buffers := c.from.Buffers(); i < len(buffers) && buffers[i] != nil {
-		return buffers[i].Bytes()
-	}
 	return nil
 }
 
@@ -153,3 +154,6 @@ func (c *columnCopy) copy(from []byte) []byte {
 	c.buffers = append(c.buffers, memory.NewBufferWithAllocator(to, c.mem))
 	return to
 }
+
+// littleEndian says whether this machine's numbers look like those of the wire.
+func littleEndian() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) == 1 }

@@ -26,8 +26,7 @@ type receiver struct {
 
 	rows    *segment.HotRows // nil until the stream has begun
 	current schemaFrame
-	layout  *arrow.Schema  // nil: no schema yet
-	read    *messageReader // of the current layout
+	layout  *arrow.Schema // nil: no schema yet
 	got     endFrame
 	next    [2]int64 // the lowest offset that may come: of data, of rejects
 	bytes   int64
@@ -37,7 +36,6 @@ type receiver struct {
 // everything else is ErrMalformed or ErrHotBudget.
 func (r *receiver) receive() (*segment.HotRows, error) {
 	out, err := r.all()
-	r.stopReading()
 	if err != nil && r.rows != nil {
 		r.rows.Release()
 	}
@@ -84,7 +82,7 @@ func (r *receiver) message(m *flight.FlightData) (done bool, err error) {
 	case kindBegin:
 		return false, r.begin(f.Begin)
 	case kindSchema:
-		return false, r.schema(*f.Schema, m)
+		return false, r.schema(*f.Schema)
 	case kindBatch:
 		return false, r.batch(f.Batch, m)
 	}
@@ -111,17 +109,11 @@ func (r *receiver) begin(b *beginFrame) error {
 	return nil
 }
 
-func (r *receiver) schema(s schemaFrame, m *flight.FlightData) error {
-	r.stopReading()
+func (r *receiver) schema(s schemaFrame) error {
 	if s.Rejects && !r.request.WithRejects {
 		return malformed("rejects came that were not asked for")
 	}
-	read, err := readSchema(m)
-	if err != nil {
-		return err
-	}
-	r.read = read
-	layout, err := checkSchema(s, read.schema())
+	layout, err := s.layout()
 	if err != nil {
 		return err
 	}
@@ -129,25 +121,14 @@ func (r *receiver) schema(s schemaFrame, m *flight.FlightData) error {
 	return nil
 }
 
-func (r *receiver) stopReading() {
-	if r.read != nil {
-		r.read.release()
-	}
-	r.read, r.layout = nil, nil
-}
-
 func (r *receiver) batch(f *batchFrame, m *flight.FlightData) error {
 	if r.layout == nil {
 		return malformed("hot rows came before their schema")
 	}
-	sent, err := r.read.batch(m)
-	if err != nil {
-		return err
-	}
 	if err := r.budget.admit(int64(len(m.GetDataBody()))); err != nil {
 		return err
 	}
-	record, err := copyRecord(r.mem, r.layout, sent, f.Rows)
+	record, err := copyRecord(r.mem, r.layout, m.GetDataHeader(), m.GetDataBody(), f.Rows)
 	if err != nil {
 		return err
 	}

@@ -65,15 +65,8 @@ func (s *sender) batches(n *narrower, list []segment.HotBatch) error {
 }
 
 func (s *sender) batch(rejects bool, b segment.HotBatch) error {
-	wanted := schemaFrame{ID: b.SchemaID, Rejects: rejects}
-	if s.layout == nil || s.current != wanted || s.layout != b.Record.Schema() && !s.layout.Equal(b.Record.Schema()) {
-		s.layout, s.current = b.Record.Schema(), wanted
-		payload := ipc.GetSchemaPayload(s.layout, s.mem)
-		err := s.payload(frame{Kind: kindSchema, Schema: &wanted}, payload)
-		payload.Release()
-		if err != nil {
-			return err
-		}
+	if err := s.schema(rejects, b); err != nil {
+		return err
 	}
 	about := &batchFrame{
 		Rows: b.Record.NumRows(), FromOffset: b.FromOffset, ToOffset: b.ToOffset, MinMillis: b.MinMillis, MaxMillis: b.MaxMillis,
@@ -88,6 +81,23 @@ func (s *sender) batch(rejects bool, b segment.HotBatch) error {
 	defer payload.Release()
 	s.sent.count(rejects, about.Rows)
 	return s.payload(frame{Kind: kindBatch, Batch: about}, payload)
+}
+
+// schema goes before the first batch of a layout.
+func (s *sender) schema(rejects bool, b segment.HotBatch) error {
+	layout := b.Record.Schema()
+	same := s.layout == layout || s.layout != nil && s.layout.Equal(layout)
+	if same && s.current.ID == b.SchemaID && s.current.Rejects == rejects {
+		return nil
+	}
+	current, err := schemaOf(b.SchemaID, rejects, layout)
+	if err != nil {
+		return err
+	}
+	s.layout, s.current = layout, current
+	payload := ipc.GetSchemaPayload(layout, s.mem)
+	defer payload.Release()
+	return s.payload(frame{Kind: kindSchema, Schema: &current}, payload)
 }
 
 func (s *sender) payload(f frame, p ipc.Payload) error {

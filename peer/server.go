@@ -69,6 +69,9 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if !littleEndian() {
+		return nil, errors.New("peer: processes speak to each other in little-endian numbers, which this machine does not have")
+	}
 	m, err := newMetrics(o.Registerer, "server")
 	if err != nil {
 		return nil, fmt.Errorf("peer: register metrics: %w", err)

@@ -98,8 +98,9 @@ type beginFrame struct {
 }
 
 type schemaFrame struct {
-	ID      int32 `json:"id"`
-	Rejects bool  `json:"rejects"`
+	ID      int32            `json:"id"`
+	Rejects bool             `json:"rejects"`
+	Columns []segment.Column `json:"columns"`
 }
 
 type batchFrame struct {

@@ -1,0 +1,420 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/flight"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/arrow/memory/mallocator"
+	"google.golang.org/protobuf/proto"
+
+	"drumlin/segment"
+)
+
+// tape keeps the messages of a stream as they would go over the wire, and plays them.
+type tape struct {
+	messages [][]byte
+	at       int
+}
+
+func (p *tape) Send(m *flight.FlightData) error {
+	text, err := proto.Marshal(m)
+	p.messages = append(p.messages, text)
+	return err
+}
+
+func (p *tape) Recv() (*flight.FlightData, error) {
+	if p.at == len(p.messages) {
+		return nil, io.EOF
+	}
+	p.at++
+	m := &flight.FlightData{}
+	return m, proto.Unmarshal(p.messages[p.at-1], m)
+}
+
+func record(t testing.TB, r segment.HotRequest, h *segment.HotRows) *tape {
+	t.Helper()
+	p := &tape{}
+	s := &sender{to: p, mem: memory.NewGoAllocator()}
+	if err := s.send(r, h); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func play(p *tape, r segment.HotRequest, mem memory.Allocator) (*segment.HotRows, error) {
+	b := &budget{inner: mem}
+	in := &receiver{from: p, request: r, mem: b, budget: b}
+	return in.receive()
+}
+
+// Whatever is asked for, what arrives is what the owner has: every row that was asked for, with every column, and none that
+// nobody has.
+func TestRowsOverTheWireAreTheOwners(t *testing.T) {
+	rnd := seeded(t, uint64(time.Now().UnixNano()))
+	mem := memory.NewCheckedAllocator(mallocator.NewMallocator())
+	defer mem.AssertSize(t, 0)
+	for range 150 {
+		m := &maker{rnd, mem}
+		spread := []int64{1000, 2 * hourMillis, 100 * hourMillis}[rnd.IntN(3)]
+		owned := m.hot(rnd.IntN(6), 1+rnd.IntN(300), spread)
+		for range 4 {
+			r := m.request(owned, spread)
+			got, err := play(record(t, r, owned), r, mem)
+			if err != nil {
+				t.Fatalf("%+v: %v", r, err)
+			}
+			sameRows(t, r, owned, got)
+			got.Release()
+		}
+		owned.Release()
+	}
+}
+
+// Columns arrive exactly as segment.HotArrowSchema has them.
+func TestReceivedColumnsHaveTheLayoutOfHotRows(t *testing.T) {
+	m := &maker{seeded(t, 1), memory.NewGoAllocator()}
+	for _, s := range append(schemas(true, ""), schemas(false, "")...) {
+		b := m.batch(segment.HotArrowSchema(s), s.ID, 0, 10, 1000)
+		h := one(b)
+		r := requestFor(h)
+		got, err := play(record(t, r, h), r, memory.NewGoAllocator())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !got.Data[0].Record.Schema().Equal(segment.HotArrowSchema(s)) {
+			t.Errorf("schema is %v", got.Data[0].Record.Schema())
+		}
+		r.Columns = []string{"d"}
+		got, err = play(record(t, r, h), r, memory.NewGoAllocator())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, f := range segment.HotArrowSchema(s).Fields() {
+			switch f.Name {
+			case segment.TimeColumn, segment.OffsetColumn, segment.IDHighColumn, segment.IDLowColumn, "d":
+				want = append(want, f.String())
+			}
+		}
+		var names []string
+		for _, f := range got.Data[0].Record.Schema().Fields() {
+			names = append(names, f.String())
+		}
+		if fmt.Sprint(names) != fmt.Sprint(want) {
+			t.Errorf("columns are %v, not %v", names, want)
+		}
+	}
+}
+
+// one is an answer of a single batch.
+func one(b segment.HotBatch) *segment.HotRows {
+	return &segment.HotRows{
+		OffsetRange: segment.OffsetRange{Topic: "t", From: b.FromOffset, To: b.ToOffset}, Data: []segment.HotBatch{b},
+		Counters: segment.Counters{Stored: b.Record.NumRows(), Skipped: b.ToOffset - b.FromOffset - b.Record.NumRows()},
+	}
+}
+
+// A batch below the asked offset is cut there, and the rest counted anew.
+func TestBatchIsCutAtTheAskedOffset(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	m := &maker{seeded(t, 2), mem}
+	b := m.batch(segment.HotArrowSchema(schemas(true, "id")[1]), 2, 100, 500, 5*hourMillis)
+	defer b.Record.Release()
+	v, err := newRowView(b.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := one(b)
+	h.From = v.offset(123)
+	h.Counters = segment.Counters{Stored: 500 - 123, Skipped: h.To - h.From - (500 - 123)}
+	r := requestFor(h)
+	got, err := play(record(t, r, h), r, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Release()
+	sameRows(t, r, h, got)
+	if first := got.Data[0]; first.FromOffset != h.From || first.Record.NumRows() != 500-123 {
+		t.Errorf("%d rows from offset %d on", first.Record.NumRows(), first.FromOffset)
+	}
+}
+
+// Few wanted rows among many are picked out; a run of them is cut out.
+func TestRowsOutsideTheAskedTimesStayWithTheOwner(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	m := &maker{seeded(t, 3), mem}
+	b := m.batch(segment.HotArrowSchema(schemas(true, "")[0]), 1, 0, 2000, 100*hourMillis)
+	defer b.Record.Release()
+	h := one(b)
+	r := requestFor(h)
+	r.FromMillis, r.ToMillis = baseMillis+hourMillis, baseMillis+2*hourMillis
+	got, err := play(record(t, r, h), r, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Release()
+	sameRows(t, r, h, got)
+	if n := got.Data[0].Record.NumRows(); n > 60 || n == 0 || len(got.Data[0].Buckets) != 1 {
+		t.Errorf("%d of 2000 rows came, in %d buckets", n, len(got.Data[0].Buckets))
+	}
+	r.FromMillis, r.ToMillis = 1, 2
+	none, err := play(record(t, r, h), r, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(none.Data) != 0 || none.Counters != h.Counters {
+		t.Errorf("%d batches, counters %+v", len(none.Data), none.Counters)
+	}
+}
+
+// Batches larger than a message are sent in pieces; a row larger than a piece is one.
+func TestLargeBatchesAreSentInPieces(t *testing.T) {
+	s := &segment.Schema{ID: 1, Columns: []segment.Column{{ID: 100, Name: "text", Type: segment.TypeString}}, Dimensions: []string{"text"}}
+	b := array.NewRecordBuilder(memory.NewGoAllocator(), segment.HotArrowSchema(s))
+	for i := range 9 {
+		b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(baseMillis * 1000))
+		b.Field(1).(*array.Int64Builder).Append(int64(i))
+		b.Field(2).(*array.StringBuilder).Append(strings.Repeat("x", 1<<20))
+		if i == 8 {
+			b.Field(2).(*array.StringBuilder).SetNull(8)
+		}
+	}
+	bucket := segment.BucketRows{Bucket: segment.Bucket{StartMillis: baseMillis, EndMillis: baseMillis + hourMillis}, Rows: 9}
+	h := one(segment.HotBatch{
+		Record: b.NewRecordBatch(), SchemaID: 1, ToOffset: 9, MinMillis: baseMillis, MaxMillis: baseMillis, Buckets: []segment.BucketRows{bucket},
+	})
+	r := requestFor(h)
+	p := record(t, r, h)
+	for _, m := range p.messages {
+		if len(m) > maxSentBytes+4096 {
+			t.Errorf("a message has %d bytes", len(m))
+		}
+	}
+	got, err := play(p, r, memory.NewGoAllocator())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Data) < 3 {
+		t.Errorf("%d pieces", len(got.Data))
+	}
+	sameRows(t, r, h, got)
+}
+
+// A stream that is cut, shortened, doubled or put in another order is never an answer.
+func TestDisturbedStreamsAreErrors(t *testing.T) {
+	mem := memory.NewCheckedAllocator(mallocator.NewMallocator())
+	defer mem.AssertSize(t, 0)
+	rnd := seeded(t, uint64(time.Now().UnixNano()))
+	m := &maker{rnd, mem}
+	h := m.hot(6, 50, 10*hourMillis)
+	for len(h.Rejects) == 0 {
+		h.Release()
+		h = m.hot(6, 50, 10*hourMillis)
+	}
+	defer h.Release()
+	r := requestFor(h)
+	whole := record(t, r, h).messages
+	refuse := func(what string, messages ...[]byte) {
+		t.Helper()
+		got, err := play(&tape{messages: messages}, r, mem)
+		if err == nil {
+			got.Release()
+			t.Errorf("%s: %d batches were accepted", what, len(got.Data))
+		} else if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := range whole {
+		refuse(fmt.Sprintf("cut before message %d", i), whole[:i]...)
+		rest := append(append([][]byte{}, whole[:i]...), whole[i+1:]...)
+		refuse(fmt.Sprintf("without message %d", i), rest...)
+		if m := kindOf(t, whole[i]); m != kindSchema {
+			refuse(fmt.Sprintf("with message %d twice", i), append(append(append([][]byte{}, whole[:i+1]...), whole[i]), whole[i+1:]...)...)
+		}
+	}
+	refuse("with more after the end", append(append([][]byte{}, whole...), whole[1])...)
+}
+
+func kindOf(t *testing.T, message []byte) string {
+	t.Helper()
+	m := &flight.FlightData{}
+	if err := proto.Unmarshal(message, m); err != nil {
+		t.Fatal(err)
+	}
+	f, err := decodeFrame(m.AppMetadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Kind
+}
+
+// Flipped bits are an error or rows that are sound in themselves: no panic, no leak, no text that is not UTF-8.
+func TestFlippedBitsAreSurvived(t *testing.T) {
+	mem := memory.NewCheckedAllocator(mallocator.NewMallocator())
+	defer mem.AssertSize(t, 0)
+	rnd := seeded(t, uint64(time.Now().UnixNano()))
+	m := &maker{rnd, mem}
+	h := m.hot(4, 30, 10*hourMillis)
+	defer h.Release()
+	r := requestFor(h)
+	whole := record(t, r, h)
+	accepted := 0
+	for range 3000 {
+		broken := &tape{}
+		for _, m := range whole.messages {
+			broken.messages = append(broken.messages, append([]byte{}, m...))
+		}
+		flip(rnd, broken.messages[rnd.IntN(len(broken.messages))])
+		got, err := play(broken, r, mem)
+		if err != nil {
+			continue
+		}
+		accepted++
+		touch(got)
+		got.Release()
+	}
+	t.Logf("%d of 3000 gave rows", accepted)
+}
+
+func flip(rnd *rand.Rand, b []byte) {
+	for range 1 + rnd.IntN(3) {
+		b[rnd.IntN(len(b))] ^= 1 << rnd.IntN(8)
+	}
+}
+
+// touch reads every value.
+func touch(h *segment.HotRows) {
+	for _, list := range [][]segment.HotBatch{h.Data, h.Rejects} {
+		for _, b := range list {
+			for _, c := range b.Record.Columns() {
+				for row := range c.Len() {
+					_ = c.ValueStr(row)
+				}
+			}
+		}
+	}
+}
+
+// Only columns that hot rows can have make a layout.
+func TestLayoutsThatAreNotOfHotRowsAreRefused(t *testing.T) {
+	good, err := schemaOf(1, false, segment.HotArrowSchema(schemas(true, "")[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := good.layout(); err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) int {
+		return slices.IndexFunc(good.Columns, func(c segment.Column) bool { return c.Name == name })
+	}
+	for name, change := range map[string]func(c []segment.Column) []segment.Column{
+		"no time": func(c []segment.Column) []segment.Column { return c[1:] },
+		"no offset": func(c []segment.Column) []segment.Column {
+			return slices.Delete(c, at(segment.OffsetColumn), at(segment.OffsetColumn)+1)
+		},
+		"half an id":  func(c []segment.Column) []segment.Column { return slices.Delete(c, 1, 2) },
+		"text time":   func(c []segment.Column) []segment.Column { c[0].Type = segment.TypeString; return c },
+		"other id":    func(c []segment.Column) []segment.Column { c[0].ID = 2; return c },
+		"low id":      func(c []segment.Column) []segment.Column { c[at("n")].ID = 12; return c },
+		"twice":       func(c []segment.Column) []segment.Column { return append(c, c[at("n")]) },
+		"only case":   func(c []segment.Column) []segment.Column { c[at("n")].Name = "ID"; return c },
+		"no name":     func(c []segment.Column) []segment.Column { c[at("n")].Name = ""; return c },
+		"binary":      func(c []segment.Column) []segment.Column { c[at("n")].Type = segment.TypeBinary; return c },
+		"no type":     func(c []segment.Column) []segment.Column { c[at("n")].Type = "list"; return c },
+		"hidden":      func(c []segment.Column) []segment.Column { c[at("n")].Name = "__topic"; return c },
+		"other order": func(c []segment.Column) []segment.Column { c[0], c[1] = c[1], c[0]; return c },
+		"none":        func([]segment.Column) []segment.Column { return nil },
+	} {
+		changed := good
+		changed.Columns = change(slices.Clone(good.Columns))
+		if _, err := changed.layout(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, s := range map[string]schemaFrame{"rejects": {ID: 0, Rejects: true, Columns: good.Columns}, "schema 0": {ID: 0, Columns: good.Columns}} {
+		if _, err := s.layout(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Values that would harm who reads them.
+func TestUnsoundValuesAreRefused(t *testing.T) {
+	mem := memory.NewCheckedAllocator(mallocator.NewMallocator())
+	defer mem.AssertSize(t, 0)
+	layout := segment.HotArrowSchema(&segment.Schema{
+		ID: 1, Columns: []segment.Column{{ID: 100, Name: "text", Type: segment.TypeString}}, Dimensions: []string{"text"},
+	})
+	build := func(times, offsets []int64, values []string) segment.HotBatch {
+		b := array.NewRecordBuilder(mem, layout)
+		defer b.Release()
+		for i := range times {
+			b.Field(0).(*array.TimestampBuilder).Append(arrow.Timestamp(times[i]))
+			b.Field(1).(*array.Int64Builder).Append(offsets[i])
+			b.Field(2).(*array.StringBuilder).Append(values[i])
+		}
+		return segment.HotBatch{Record: b.NewRecordBatch(), SchemaID: 1, FromOffset: 0, ToOffset: 3}
+	}
+	good := []int64{0, 1, 2}
+	zero := []int64{0, 0, 0}
+	for name, b := range map[string]segment.HotBatch{
+		"not UTF-8":           build(zero, good, []string{"a", "\xff", ""}),
+		"split in a rune":     build(zero, good, []string{"a\xc3", "\xbc", ""}),
+		"offsets descend":     build(zero, []int64{0, 2, 1}, []string{"", "", ""}),
+		"offset twice":        build(zero, []int64{0, 0, 2}, []string{"", "", ""}),
+		"offset below":        build(zero, []int64{-1, 1, 2}, []string{"", "", ""}),
+		"offset above":        build(zero, []int64{0, 1, 3}, []string{"", "", ""}),
+		"time outside bounds": build([]int64{0, 5000, 0}, good, []string{"", "", ""}),
+	} {
+		h := one(b)
+		r := requestFor(h)
+		p := &tape{}
+		out := &sender{to: p, mem: memory.NewGoAllocator()}
+		err := errors.Join(out.frame(frame{Kind: kindBegin, Begin: &beginFrame{Range: h.OffsetRange, Counters: h.Counters}}, nil, nil),
+			out.batch(false, b), out.frame(frame{Kind: kindEnd, End: &out.sent}, nil, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := play(p, r, mem); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		b.Record.Release()
+	}
+}
+
+// Compressed rows are refused before they are as large as they say.
+func TestCompressedRowsAreRefused(t *testing.T) {
+	m := &maker{seeded(t, 4), memory.NewGoAllocator()}
+	b := m.batch(segment.HotArrowSchema(schemas(false, "")[0]), 1, 0, 1000, 1000)
+	h := one(b)
+	r := requestFor(h)
+	p := &tape{}
+	out := &sender{to: p, mem: memory.NewGoAllocator()}
+	payload, err := ipc.GetRecordBatchPayload(b.Record, ipc.WithZstd(), ipc.WithAllocator(out.mem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer payload.Release()
+	err = errors.Join(out.frame(frame{Kind: kindBegin, Begin: &beginFrame{Range: h.OffsetRange, Counters: h.Counters}}, nil, nil),
+		out.schema(false, b),
+		out.payload(frame{Kind: kindBatch, Batch: &batchFrame{Rows: 1000, FromOffset: b.FromOffset, ToOffset: b.ToOffset, MaxMillis: 1 << 50}}, payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := play(p, r, memory.NewGoAllocator()); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%v", err)
+	}
+}
