@@ -20,6 +20,7 @@ type Options struct {
 	Queries     Queries
 	Supervisors Supervisors
 	Controls    Controls
+	Gaps        Gaps
 	// Tasks and TaskOutputs make the paths of tasks, AutoCompaction, CompactionProgress and Rules those of the coordinator.
 	Tasks              Tasks
 	TaskOutputs        TaskOutputs // without Tasks: not used
@@ -46,6 +47,7 @@ type server struct {
 	queries     Queries
 	supervisors Supervisors
 	controls    Controls
+	gaps        Gaps
 
 	tasks          Tasks
 	outputs        TaskOutputs
@@ -72,7 +74,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("api: register metrics: %w", err)
 	}
 	s := &server{
-		queries: o.Queries, supervisors: o.Supervisors, controls: o.Controls, health: o.Health,
+		queries: o.Queries, supervisors: o.Supervisors, controls: o.Controls, gaps: o.Gaps, health: o.Health,
 		tasks: o.Tasks, outputs: o.TaskOutputs, autoCompaction: o.AutoCompaction, compaction: o.CompactionProgress, rules: o.Rules,
 		logger: o.Logger, version: o.Version, metrics: m, access: o.Access,
 	}
@@ -144,6 +146,9 @@ func (s *server) routes(o Options) []route {
 		list = append(list,
 			route{"POST", supervisorPath + "/{id}/suspend", admin, s.control(s.controls.Suspend)},
 			route{"POST", supervisorPath + "/{id}/resume", admin, s.control(s.controls.Resume)})
+	}
+	if s.gaps != nil {
+		list = append(list, s.gapRoutes()...)
 	}
 	if s.tasks != nil {
 		list = append(list, s.taskRoutes()...)

@@ -36,7 +36,7 @@ func NewRoot(env *Env, version string, further ...*cobra.Command) *cobra.Command
 	env.addFlags(root)
 	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Talk to a server:"}, &cobra.Group{ID: groupRun, Title: "Run and feed one:"})
 	for _, cmd := range []*cobra.Command{
-		newApplyCommand(env), newSQLCommand(env), newStatusCommand(env), newSegmentsCommand(env), newHandoffCommand(env),
+		newApplyCommand(env), newSQLCommand(env), newStatusCommand(env), newSegmentsCommand(env), newHandoffCommand(env), newGapCommand(env),
 		newCompactCommand(env), newTaskCommand(env), newAutoCompactCommand(env), newRulesCommand(env),
 		newGetCommand(env), newControlCommand(env, "suspend", "Stop reading, keep everything that was read"),
 		newControlCommand(env, "resume", "Read on where a suspended supervisor stopped"),
