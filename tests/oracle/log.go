@@ -46,7 +46,9 @@ type Event struct {
 func (e Event) Time() time.Time { return time.UnixMilli(e.millis).UTC() }
 
 // Minute is the event time in whole minutes, as answers write it.
-func (e Event) Minute() string { return e.Time().Truncate(time.Minute).Format("2006-01-02T15:04:05.000Z") }
+func (e Event) Minute() string {
+	return e.Time().Truncate(time.Minute).Format("2006-01-02T15:04:05.000Z")
+}
 
 // Text is the text of a field that the log keeps; "null" where the record has none.
 func (e Event) Text(field string) string {
