@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,24 @@ func TestAnswerHeaders(t *testing.T) {
 	w = call(h, "POST", sqlPath, "text/plain", "SELECT 1")
 	if id := w.Header().Get("X-Druid-SQL-Query-Id"); id == "" || q.last.Context["sqlQueryId"] != id || q.last.SQL != "SELECT 1" {
 		t.Errorf("generated id %q, query %+v", id, q.last)
+	}
+}
+
+func TestAPartialAnswerSaysSoInAHeader(t *testing.T) {
+	header := func(missing ...string) string {
+		answer := sample()
+		answer.Missing = missing
+		h := newHandler(t, Options{Queries: answering(answer)})
+		return call(h, "POST", sqlPath, "text/plain", "SELECT 1").Header().Get("X-Drumlin-Partial")
+	}
+	if got := header(); got != "" {
+		t.Errorf("a whole answer: %s", got)
+	}
+	if got, want := header("a/t/0: köln <is> gone", "a/t/1: too"), `{"missing":2,"partitions":["a/t/0: k\u00f6ln <is> gone","a/t/1: too"]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := header(slices.Repeat([]string{strings.Repeat("x", 1000)}, 100)...); !strings.HasPrefix(got, `{"missing":100,`) || len(got) > 8<<10 {
+		t.Errorf("%d bytes: %.50s", len(got), got)
 	}
 }
 

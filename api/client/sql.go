@@ -31,10 +31,17 @@ type wireQuery struct {
 	SQLTypesHeader bool   `json:"sqlTypesHeader,omitempty"`
 }
 
+// Partial says that an answer lacks the hot rows of partitions, because the query allowed that.
+type Partial struct {
+	Missing    int      `json:"missing"`
+	Partitions []string `json:"partitions"` // the first of them, each with the reason
+}
+
 // Info is what comes with every answer.
 type Info struct {
 	QueryID string
-	Cut     string // JSON; empty where the server left it out
+	Cut     string   // JSON; empty where the server left it out
+	Partial *Partial // nil: the answer is whole
 }
 
 // Result is an answer in memory.
@@ -182,5 +189,12 @@ func (c *Client) postSQL(ctx context.Context, q wireQuery) (*http.Response, erro
 }
 
 func infoOf(resp *http.Response) Info {
-	return Info{QueryID: resp.Header.Get("X-Druid-SQL-Query-Id"), Cut: resp.Header.Get("X-Drumlin-Cut")}
+	info := Info{QueryID: resp.Header.Get("X-Druid-SQL-Query-Id"), Cut: resp.Header.Get("X-Drumlin-Cut")}
+	if text := resp.Header.Get("X-Drumlin-Partial"); text != "" {
+		info.Partial = &Partial{}
+		if err := json.Unmarshal([]byte(text), info.Partial); err != nil || info.Partial.Missing == 0 {
+			*info.Partial = Partial{Missing: 1, Partitions: []string{text}} // of another version: shown as it is
+		}
+	}
+	return info
 }

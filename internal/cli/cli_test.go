@@ -189,6 +189,22 @@ func TestSQLFormats(t *testing.T) {
 	}
 }
 
+func TestSQLWarnsOfAPartialAnswer(t *testing.T) {
+	s := &server{queries: func(q api.Query) (*api.Answer, error) {
+		a := answer([]string{"x BIGINT"}, []string{"1"})
+		if q.Context["allowPartial"] == true {
+			a.Missing = []string{"events/t/0: node n1 is gone"}
+		}
+		return a, nil
+	}}
+	url := s.start(t)
+	run(t, url, "", 0, "sql", "SELECT 1", "--allow-partial", "-q", "--format", "csv").want(t, 0, "x\n1\n",
+		"warning: the answer is not whole", "of 1 partition\n  events/t/0: node n1 is gone")
+	if o := run(t, url, "", 0, "sql", "SELECT 1"); strings.Contains(o.stderr, "warning") {
+		t.Errorf("a whole answer: %s", o.stderr)
+	}
+}
+
 func TestSQLStatementAndParameters(t *testing.T) {
 	var last api.Query
 	s := &server{queries: func(q api.Query) (*api.Answer, error) {

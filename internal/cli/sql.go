@@ -30,6 +30,7 @@ type sqlFlags struct {
 	context   []string
 	timeout   time.Duration
 	committed bool
+	partial   bool
 	noHeader  bool
 	cut       bool
 	quiet     bool
@@ -66,6 +67,7 @@ cut says up to which offset of each partition records are counted.`,
 	f.StringArrayVar(&flags.context, "context", nil, "query context parameter name=value; may be repeated")
 	f.DurationVar(&flags.timeout, "timeout", 0, "time limit of the query, as in 30s (default: the server's)")
 	f.BoolVar(&flags.committed, "committed", false, "count committed rows only, without waiting for any owner of hot rows")
+	f.BoolVar(&flags.partial, "allow-partial", false, "answer without the hot rows of owners that cannot be reached in time, and say so")
 	f.BoolVar(&flags.noHeader, "no-header", false, "csv without the line of names")
 	f.BoolVar(&flags.cut, "cut", false, "print the answer's cut to standard error")
 	f.BoolVarP(&flags.quiet, "quiet", "q", false, "no line about rows and time")
@@ -109,6 +111,7 @@ func runSQL(ctx context.Context, env *Env, flags *sqlFlags, args []string) error
 	if !flags.quiet {
 		env.Notef("%s", footer)
 	}
+	warnPartial(env, info.Partial)
 	if flags.cut {
 		if info.Cut == "" {
 			return fmt.Errorf("the server sent no cut with the answer (query %s)", info.QueryID)
@@ -116,6 +119,17 @@ func runSQL(ctx context.Context, env *Env, flags *sqlFlags, args []string) error
 		env.Notef("cut: %s", info.Cut)
 	}
 	return nil
+}
+
+// warnPartial tells of an answer that is not whole, also where lines about rows are not wanted.
+func warnPartial(env *Env, p *client.Partial) {
+	if p == nil {
+		return
+	}
+	env.Notef("warning: the answer is not whole: rows past the committed ones are missing of %s", count(p.Missing, "partition"))
+	for _, line := range p.Partitions {
+		env.Notef("  %s", line)
+	}
 }
 
 func buildQuery(env *Env, flags *sqlFlags, args []string) (client.Query, error) {
@@ -171,6 +185,9 @@ func fillContext(into map[string]any, flags *sqlFlags) error {
 	}
 	if flags.committed {
 		into["cut"] = "committed"
+	}
+	if flags.partial {
+		into["allowPartial"] = true
 	}
 	return nil
 }
