@@ -152,6 +152,7 @@ type Ingest struct {
 // Query bounds the role query.
 type Query struct {
 	MaxBytes       Bytes         `yaml:"maxBytes"`
+	MaxHotBytes    Bytes         `yaml:"maxHotBytes"`
 	Threads        int           `yaml:"threads"`
 	MaxConcurrent  int           `yaml:"maxConcurrent"`
 	QueueTimeout   time.Duration `yaml:"queueTimeout"`
@@ -187,13 +188,13 @@ func Default() Server {
 		Kafka:  Kafka{BootstrapServers: []string{"127.0.0.1:9092"}},
 		Objects: Objects{
 			Type: ObjectsFile, Dir: "drumlin-objects",
-			S3: S3{Region: "us-east-1", MaxAttempts: 8, RequestTimeout: 30 * time.Second, PartBytes: 16 << 20, Concurrency: 4},
+			S3: S3{MaxAttempts: 8, RequestTimeout: 15 * time.Second, PartBytes: 16 << 20, Concurrency: 4},
 		},
 		Cache:  Directory{Dir: "drumlin-cache", MaxBytes: 8 << 30},
 		Spill:  Directory{Dir: "drumlin-spill", MaxBytes: 8 << 30},
 		Ingest: Ingest{MaxHotBytes: 2 << 30, DiscoverInterval: 5 * time.Second},
 		Query: Query{
-			MaxBytes: 2 << 30, MaxConcurrent: 8, QueueTimeout: 5 * time.Second, DefaultTimeout: time.Minute,
+			MaxBytes: 2 << 30, MaxHotBytes: 1 << 30, MaxConcurrent: 8, QueueTimeout: 5 * time.Second, DefaultTimeout: time.Minute,
 			MaxTimeout: 10 * time.Minute, HotBudget: 5 * time.Second,
 		},
 		Compaction: Compaction{

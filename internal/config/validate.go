@@ -213,7 +213,6 @@ func (s Server) checkObjects(c *checker) {
 	}
 	o := s.Objects.S3
 	c.wanted("objects.s3.bucket", o.Bucket, "name the bucket")
-	c.wanted("objects.s3.region", o.Region, "name the region, such as us-east-1; R2 wants auto")
 	if o.Endpoint != "" {
 		u, err := url.Parse(o.Endpoint)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
@@ -245,6 +244,7 @@ func (s Server) checkLimits(c *checker) {
 		c.wanted("cache.dir", s.Cache.Dir, "name a directory for local copies of segments")
 		c.bytesAtLeast("cache.maxBytes", s.Cache.MaxBytes, leastBudget)
 		c.bytesAtLeast("query.maxBytes", s.Query.MaxBytes, leastBudget)
+		c.bytesAtLeast("query.maxHotBytes", s.Query.MaxHotBytes, leastBudget)
 	}
 	if s.Has(RoleQuery) || s.Has(RoleCompact) || s.Has(RoleIngest) {
 		c.wanted("spill.dir", s.Spill.Dir, "name a directory for what does not fit in memory")
