@@ -7,10 +7,10 @@ FUZZTIME    ?= 20s
 # Packages in which goroutines meet: they run once more under the race detector.
 RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./compaction/... ./rollup/fold/... ./api/... ./internal/app/...
 
-.PHONY: help build parts dev test test-long race fuzz bench check fmt clean
+.PHONY: help build parts dev test test-e2e test-long race fuzz bench check fmt clean
 
 help: ## tell what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 build: ## build bin/drumlin
 	go build -o bin/drumlin ./cmd/drumlin
@@ -21,10 +21,16 @@ parts: ## install what the cluster tests run beside drumlin into bin/parts: vers
 dev: build ## build and run every role in one process, with its data in ./drumlin-data; ARGS="--http …" adds arguments
 	bin/drumlin dev $(ARGS)
 
-test: build ## run all tests, the short profile
-	go test -timeout 14m ./...
+# Tests that start Apache Kafka, etcd and an S3 server as processes and drumlin in several.
+E2E := ./tests/cluster/... ./tests/kafka/...
 
-test-long: build ## run all tests, the long profile: hours
+test: build ## run all tests but those of test-e2e, the short profile
+	go test -timeout 14m $$(go list ./... | grep -v -E '/tests/(cluster|kafka)(/|$$)')
+
+test-e2e: build parts ## run drumlin as separate processes over Apache Kafka, etcd and an S3 server; DRUMLIN_TEST_LONG=1: the long profile
+	go test -p 1 -timeout $(if $(DRUMLIN_TEST_LONG),12h,25m) $(E2E)
+
+test-long: build parts ## run all tests, the long profile: hours
 	DRUMLIN_TEST_LONG=1 go test -timeout 12h ./...
 
 race: ## run the packages where goroutines meet under the race detector, without their largest inputs
