@@ -125,6 +125,9 @@ func (r *receiver) batch(f *batchFrame, m *flight.FlightData) error {
 	if r.layout == nil {
 		return malformed("hot rows came before their schema")
 	}
+	if sum := checksum(m.GetDataHeader(), m.GetDataBody()); sum != f.CRC32C {
+		return malformed("the checksum of the batch from offset %d on is %08x, sent was %08x", f.FromOffset, sum, f.CRC32C)
+	}
 	if err := r.budget.admit(int64(len(m.GetDataBody()))); err != nil {
 		return err
 	}

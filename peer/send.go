@@ -107,6 +107,9 @@ func (s *sender) payload(f frame, p ipc.Payload) error {
 	if err := p.SerializeBody(&s.body); err != nil {
 		return fmt.Errorf("encode hot rows: %w", err)
 	}
+	if f.Batch != nil {
+		f.Batch.CRC32C = checksum(meta.Bytes(), s.body.Bytes())
+	}
 	return s.frame(f, meta.Bytes(), s.body.Bytes())
 }
 

@@ -39,8 +39,6 @@ type TaskLogs interface {
 const (
 	maxRequestBytes = 8 << 20
 	maxStreams      = 1024 // of one connection
-	// aliveEvery is how often an answer that is not ready yet shows that its process is alive.
-	aliveEvery = 500 * time.Millisecond
 	// An asker that is gone, or does not move any more, is noticed after these two: what is being sent to it holds hot rows.
 	pingSilentAskerAfter = 5 * time.Second
 	askerAnswersWithin   = 5 * time.Second
@@ -50,10 +48,12 @@ const (
 
 // ServerOptions are what a Server stands on.
 type ServerOptions struct {
-	Local      Local          // nil: this process reads no partitions
-	Logs       TaskLogs       // nil: no tasks run in this process
-	TLS        *tls.Config    // nil: plain text
-	Access     *secure.Access // nil: open. Else askers need a token with the role admin
+	Local  Local          // nil: this process reads no partitions
+	Logs   TaskLogs       // nil: no tasks run in this process
+	TLS    *tls.Config    // nil: plain text
+	Access *secure.Access // nil: open. Else askers need a token with the role admin
+	// AliveEvery is how often an answer that is not ready yet shows that this process is alive. Default 500 ms.
+	AliveEvery time.Duration
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 }
@@ -68,6 +68,9 @@ type Server struct {
 func NewServer(o ServerOptions) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.AliveEvery == 0 {
+		o.AliveEvery = 500 * time.Millisecond
 	}
 	if !littleEndian() {
 		return nil, errors.New("peer: processes speak to each other in little-endian numbers, which this machine does not have")
@@ -87,7 +90,9 @@ func NewServer(o ServerOptions) (*Server, error) {
 		options = append(options, grpc.Creds(credentials.NewTLS(o.TLS)))
 	}
 	s := &Server{grpc: grpc.NewServer(options...), log: o.Logger}
-	flight.RegisterFlightServiceServer(s.grpc, &service{local: o.Local, logs: o.Logs, metrics: m, mem: memory.NewGoAllocator()})
+	flight.RegisterFlightServiceServer(s.grpc, &service{
+		local: o.Local, logs: o.Logs, aliveEvery: o.AliveEvery, metrics: m, mem: memory.NewGoAllocator(),
+	})
 	grpc_health_v1.RegisterHealthServer(s.grpc, &health{})
 	return s, nil
 }

@@ -17,10 +17,11 @@ import (
 // service answers the calls of Arrow Flight that this protocol uses.
 type service struct {
 	flight.BaseFlightServer
-	local   Local
-	logs    TaskLogs
-	metrics *metrics
-	mem     memory.Allocator
+	local      Local
+	logs       TaskLogs
+	aliveEvery time.Duration
+	metrics    *metrics
+	mem        memory.Allocator
 }
 
 // Handshake is not part of this protocol: every call carries its token.
@@ -90,7 +91,7 @@ func (s *service) whileAlive(stream flight.FlightService_DoActionServer, f func(
 	stop := make(chan struct{})
 	defer func() { close(stop); alive.Wait(); cancel() }()
 	alive.Go(func() {
-		tick := time.NewTicker(aliveEvery)
+		tick := time.NewTicker(s.aliveEvery)
 		defer tick.Stop()
 		for {
 			select {

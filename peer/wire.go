@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"drumlin/segment"
 )
@@ -110,6 +111,14 @@ type batchFrame struct {
 	MinMillis  int64        `json:"minMillis"`
 	MaxMillis  int64        `json:"maxMillis"`
 	Buckets    []bucketRows `json:"buckets"`
+	CRC32C     uint32       `json:"crc32c"` // of data_header and data_body, in this order
+}
+
+// castagnoli is CRC-32C's table. TCP's own sum is weak, and a flipped bit would be a wrong answer.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(meta, body []byte) uint32 {
+	return crc32.Update(crc32.Checksum(meta, castagnoli), castagnoli, body)
 }
 
 type bucketRows struct {
