@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type Checker struct {
 	stop    context.CancelFunc
 	clients []*checkerClient
 	all     sync.WaitGroup
+	answers atomic.Int64
 }
 
 // checkerClient belongs to its goroutine until the checker has stopped.
@@ -78,7 +80,7 @@ func (c *Cluster) StartChecker(t testing.TB, o CheckerOptions) *Checker {
 	for _, node := range o.Clients {
 		client := &checkerClient{node: node, refusals: map[string]int{}}
 		k.clients = append(k.clients, client)
-		k.all.Go(func() { client.ask(ctx, o) })
+		k.all.Go(func() { client.ask(ctx, o, &k.answers) })
 	}
 	t.Cleanup(k.end)
 	return k
@@ -89,8 +91,9 @@ func (k *Checker) end() {
 	k.all.Wait()
 }
 
-func (c *checkerClient) ask(ctx context.Context, o CheckerOptions) {
+func (c *checkerClient) ask(ctx context.Context, o CheckerOptions, answers *atomic.Int64) {
 	last := time.Now()
+	defer func() { c.longest = max(c.longest, time.Since(last)) }()
 	for i := 0; ctx.Err() == nil; i++ {
 		question := i % len(o.Questions)
 		limited, cancel := context.WithTimeout(ctx, o.Timeout)
@@ -109,10 +112,10 @@ func (c *checkerClient) ask(ctx context.Context, o CheckerOptions) {
 			c.keep(o, question, answer, now)
 			c.longest = max(c.longest, now.Sub(last))
 			last = now
+			answers.Add(1)
 		}
 		wait(ctx, o.Every)
 	}
-	c.longest = max(c.longest, time.Since(last))
 }
 
 func (c *checkerClient) keep(o CheckerOptions, question int, answer *Answer, at time.Time) {
@@ -126,6 +129,18 @@ func (c *checkerClient) keep(o CheckerOptions, question int, answer *Answer, at 
 		g.lines = c.given[n-1].lines // one copy while nothing happens
 	}
 	c.given = append(c.given, g)
+}
+
+// WaitAnswers waits until n more answers have come: so much happened meanwhile that a test can go on to its next step.
+func (k *Checker) WaitAnswers(t testing.TB, n int64, budget time.Duration) {
+	t.Helper()
+	want, deadline := k.answers.Load()+n, time.Now().Add(budget)
+	for k.answers.Load() < want {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d answers of %d came within %s", k.answers.Load()-want+n, n, budget)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func wait(ctx context.Context, d time.Duration) {
