@@ -14,5 +14,5 @@ var version = "dev"
 // newRootCommand returns the whole command tree, reading and writing these streams only.
 func newRootCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	env := cli.NewEnv(stdin, stdout, stderr)
-	return cli.NewRoot(env, version, append([]*cobra.Command{newDevCommand(env)}, cli.FeedCommands(env)...)...)
+	return cli.NewRoot(env, version, append([]*cobra.Command{newDevCommand(env), newServerCommand(env), newConfigCommand(env), newHealthCommand(env)}, cli.FeedCommands(env)...)...)
 }

@@ -25,7 +25,7 @@ func (q queries) Query(ctx context.Context, r api.Query) (*api.Answer, error) {
 	if err != nil {
 		return nil, queryError(err)
 	}
-	out := &api.Answer{Cut: answer.Cut, Rows: answer}
+	out := &api.Answer{Cut: answer.Cut, Missing: answer.Cut.Missing(), Rows: answer}
 	for _, c := range answer.Columns {
 		out.Columns = append(out.Columns, api.Column{Name: c.Name, SQLType: c.SQLType, DruidType: c.DruidType})
 	}
@@ -33,11 +33,15 @@ func (q queries) Query(ctx context.Context, r api.Query) (*api.Answer, error) {
 }
 
 // states fits the coordinator to the query engine, which starts before it: nothing is asked until HTTP is up.
-type states struct{ d *dev }
+type states struct{ n *node }
 
-func (s states) SupervisorState(id string) (state, detailed string, healthy, known bool) {
-	summary, err := s.d.cluster.Get(context.Background(), id)
-	return string(summary.State), string(summary.DetailedState), summary.Healthy, err == nil
+func (s states) SupervisorStates(ctx context.Context) (map[string]query.SupervisorState, error) {
+	list, err := s.n.cluster.List(ctx)
+	out := make(map[string]query.SupervisorState, len(list))
+	for _, v := range list {
+		out[v.ID] = query.SupervisorState{State: string(v.State), Detailed: string(v.DetailedState), Healthy: v.Healthy}
+	}
+	return out, err
 }
 
 // category maps the kinds of query errors. What the caller got wrong is invalid input, be it a name, a forbidden

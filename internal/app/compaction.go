@@ -9,41 +9,45 @@ import (
 	"drumlin/spec"
 )
 
-// startCompaction makes what runs tasks and collects objects. It has no goroutines of its own: the coordinator calls it.
-func (d *dev) startCompaction(context.Context) error {
+// startCompaction makes what collects objects, for the role coordinate, and what runs tasks and drops chunks. It has no
+// goroutines of its own: the coordinator calls it.
+func (n *node) startCompaction(context.Context) error {
+	if !n.has(coordinator.RoleCoordinate) && !n.has(coordinator.RoleCompact) {
+		return nil
+	}
 	executor, err := compaction.NewExecutor(compaction.ExecutorOptions{
-		Objects: d.objects, TempDir: d.config.spillDir(), MaxMemoryBytes: d.config.MaxCompactionBytes, Logger: d.world.Logger,
-		Failpoints: d.world.Failpoints,
+		Objects: n.objects, TempDir: n.spillDir, MaxMemoryBytes: int64(n.config.Compaction.MaxBytes), Logger: n.world.Logger,
+		Failpoints: n.world.Failpoints,
 	})
 	if err != nil {
 		return err
 	}
-	d.collector, err = compaction.NewCollector(compaction.CollectorOptions{
-		Catalog: d.catalog, Objects: d.objects, Logger: d.world.Logger, Now: time.Now,
+	n.collector, err = compaction.NewCollector(compaction.CollectorOptions{
+		Catalog: n.catalog, Objects: n.objects, Logger: n.world.Logger, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
-	d.worker, err = compaction.NewWorker(compaction.WorkerOptions{
-		Heads: d.catalog, Executor: executor, Collect: d.collectChunks, Logger: d.world.Logger,
+	n.worker, err = compaction.NewWorker(compaction.WorkerOptions{
+		Heads: n.catalog, Executor: executor, Collect: n.collectChunks, Logger: n.world.Logger,
 	})
 	return err
 }
 
 // collectChunks is the collection that a kill task asks for: at once, within its intervals.
-func (d *dev) collectChunks(ctx context.Context, datasource string, intervals []spec.Interval) (any, error) {
-	return d.collector.Collect(ctx, &compaction.CollectFilter{Datasource: datasource, Intervals: intervals}, 0)
+func (n *node) collectChunks(ctx context.Context, datasource string, intervals []spec.Interval) (any, error) {
+	return n.collector.Collect(ctx, &compaction.CollectFilter{Datasource: datasource, Intervals: intervals}, 0)
 }
 
 // collectAll is the collection that goes on by itself.
-func (d *dev) collectAll(ctx context.Context, graceMillis int64) (objects, bytes int64, err error) {
-	report, err := d.collector.Collect(ctx, nil, graceMillis)
+func (n *node) collectAll(ctx context.Context, graceMillis int64) (objects, bytes int64, err error) {
+	report, err := n.collector.Collect(ctx, nil, graceMillis)
 	return report.Deleted, report.Bytes, err
 }
 
-func (d *dev) compactionOptions() coordinator.CompactionOptions {
+func (n *node) compactionOptions() coordinator.CompactionOptions {
 	return coordinator.CompactionOptions{
-		MaxSlots: d.config.CompactionSlots, RecentEvery: d.config.RecentInterval, HistoricalEvery: d.config.HistoricalInterval,
-		RetentionEvery: d.config.RetentionInterval, CollectEvery: d.config.CollectInterval, CollectGrace: d.config.CollectGrace,
+		MaxSlots: n.config.Compaction.Slots, RecentEvery: n.config.Compaction.RecentInterval, HistoricalEvery: n.config.Compaction.HistoricalInterval,
+		RetentionEvery: n.config.Compaction.RetentionInterval, CollectEvery: n.config.Compaction.CollectInterval, CollectGrace: n.config.Compaction.CollectGrace,
 	}
 }

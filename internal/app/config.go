@@ -6,6 +6,8 @@ import (
 	"net"
 	"path/filepath"
 	"time"
+
+	"drumlin/internal/config"
 )
 
 // DevConfig is what drumlin dev runs by.
@@ -107,3 +109,19 @@ func (c DevConfig) etcdDir() string    { return filepath.Join(c.DataDir, "etcd")
 func (c DevConfig) objectsDir() string { return filepath.Join(c.DataDir, "objects") }
 func (c DevConfig) cacheDir() string   { return filepath.Join(c.DataDir, "cache") }
 func (c DevConfig) spillDir() string   { return filepath.Join(c.DataDir, "spill") }
+
+// server is what the roles of a dev process run by. Its etcd and brokers are those of the process itself.
+func (c DevConfig) server() config.Server {
+	s := config.Default()
+	s.HTTP.Address, s.Kafka.BootstrapServers = c.HTTPAddress, []string{c.KafkaAddress}
+	s.Cache.MaxBytes, s.Spill.MaxBytes = config.Bytes(c.MaxCacheBytes), config.Bytes(c.MaxSpillBytes)
+	s.Ingest = config.Ingest{MaxHotBytes: config.Bytes(c.MaxHotBytes), DiscoverInterval: c.DiscoverInterval}
+	s.Query.MaxBytes, s.Query.Threads, s.Query.MaxConcurrent = config.Bytes(c.MaxQueryBytes), c.QueryThreads, c.MaxConcurrentQueries
+	s.Compaction = config.Compaction{
+		MaxBytes: config.Bytes(c.MaxCompactionBytes), Slots: c.CompactionSlots, RecentInterval: c.RecentInterval,
+		HistoricalInterval: c.HistoricalInterval, RetentionInterval: c.RetentionInterval,
+		CollectInterval: c.CollectInterval, CollectGrace: c.CollectGrace,
+	}
+	s.LeaseTTL, s.StopTimeout = c.LeaseTTL, c.StopTimeout
+	return s
+}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 // gate answers 503 until the real handler is there, and closes again when the process stops.
 type gate struct {
 	handler  atomic.Pointer[http.Handler]
+	waiting  atomic.Pointer[string] // what the start waits for
 	server   *http.Server
 	loopback bool
 
@@ -22,6 +24,9 @@ func newGate() *gate {
 	return &gate{requests: requests, abort: abort}
 }
 
+// waitFor tells those who ask why the server is not up yet.
+func (g *gate) waitFor(what string) { g.waiting.Store(&what) }
+
 func (g *gate) open(h http.Handler) { g.handler.Store(&h) }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -29,12 +34,18 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(*h).ServeHTTP(w, r)
 		return
 	}
+	message := "The server is starting."
+	if waiting := g.waiting.Load(); waiting != nil {
+		message = "The server is starting: " + *waiting
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	// A client that has gone does not need to be told.
-	_, _ = w.Write([]byte(`{"error":"druidException","errorCode":"starting","persona":"OPERATOR","category":"SERVICE_UNAVAILABLE",` +
-		`"errorMessage":"The server is starting.","context":{}}` + "\n"))
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"error": "druidException", "errorCode": "starting", "persona": "OPERATOR", "category": "SERVICE_UNAVAILABLE",
+		"errorMessage": message, "context": map[string]string{},
+	})
 }
 
 // drain takes no new requests and lets running ones end; what runs for too long is cancelled.
