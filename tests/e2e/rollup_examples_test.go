@@ -137,9 +137,9 @@ func TestRollupTutorial(t *testing.T) {
 	}
 	client := d.Client(t)
 	half := len(lines) / 2
-	harness.Produce(t, client, spread("flows", lines[:half], 2)...)
+	harness.Produce(t, client, harness.Spread("flows", lines[:half], 2)...)
 	d.Handoff(t, "rollup-tutorial")
-	harness.Produce(t, client, spread("flows", lines[half:], 2)...)
+	harness.Produce(t, client, harness.Spread("flows", lines[half:], 2)...)
 	d.WaitSQL(t, `SELECT SUM("count") AS n FROM "rollup-tutorial"`, 9, settle)
 	right("half hot")
 	d.Handoff(t, "rollup-tutorial")
@@ -177,8 +177,8 @@ func TestCompactionTutorial(t *testing.T) {
 	d := harness.Started(t, binary)
 	d.CreateTopic(t, "wikipedia", 1)
 	d.Apply(t, withRowLimit(t, spec, 1000))
-	harness.Produce(t, d.Client(t), spread("wikipedia", wikipediaLines(t), 1)...)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, wikipediaRows, settle)
+	harness.Produce(t, d.Client(t), harness.Spread("wikipedia", harness.WikipediaLines(t), 1)...)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, settle)
 	d.Handoff(t, "wikipedia")
 	checkFiftyOne(t, d)
 
@@ -188,22 +188,22 @@ func TestCompactionTutorial(t *testing.T) {
 	if report.Before.Segments != 51 || report.After.Segments != 24 {
 		t.Errorf("the report tells of %d segments before and %d after", report.Before.Segments, report.After.Segments)
 	}
-	wantSegments(t, d, "wikipedia", 24, wikipediaRows)
-	checkWikipedia(t, d)
+	wantSegments(t, d, "wikipedia", 24, harness.WikipediaRows)
+	d.CheckWikipedia(t)
 
 	d.RunTask(t, `{"type":"compact","dataSource":"wikipedia",
 		"ioConfig":{"type":"compact","inputSpec":{"type":"interval","interval":"2015-09-12/2015-09-13"}},
 		"granularitySpec":{"segmentGranularity":"DAY","queryGranularity":"none"},`+tuning+`}`)
-	wantSegments(t, d, "wikipedia", 1, wikipediaRows)
-	checkWikipedia(t, d)
+	wantSegments(t, d, "wikipedia", 1, harness.WikipediaRows)
+	d.CheckWikipedia(t)
 	segment := d.SQL(t, `SELECT "start", "end" FROM sys.segments WHERE datasource = 'wikipedia'`)
 	if row := segment.Rows[0]; row["start"] != "2015-09-12T00:00:00.000Z" || row["end"] != "2015-09-13T00:00:00.000Z" {
 		t.Errorf("the segment is from %v to %v", row["start"], row["end"])
 	}
 	d.Kill(t)
 	d.Start(t)
-	checkWikipedia(t, d)
-	wantSegments(t, d, "wikipedia", 1, wikipediaRows)
+	d.CheckWikipedia(t)
+	wantSegments(t, d, "wikipedia", 1, harness.WikipediaRows)
 	if n := d.Tasks(t, "state=complete"); len(n) != 2 {
 		t.Errorf("%d tasks are told of after a kill, want 2", len(n))
 	}

@@ -35,8 +35,8 @@ FROM sys.segments WHERE "datasource" = 'wikipedia' and "start"='2015-09-12T00:00
 	d := harness.Started(t, binary)
 	d.CreateTopic(t, "wikipedia", 3)
 	d.Apply(t, withRowLimit(t, []byte(strings.Replace(string(spec), "segmentGranularity: hour", "segmentGranularity: day", 1)), 2000))
-	harness.Produce(t, d.Client(t), spread("wikipedia", wikipediaLines(t), 3)...)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, wikipediaRows, settle)
+	harness.Produce(t, d.Client(t), harness.Spread("wikipedia", harness.WikipediaLines(t), 3)...)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, settle)
 	d.Handoff(t, "wikipedia")
 	segments := func(want int64, rows float64) {
 		t.Helper()
@@ -51,13 +51,13 @@ FROM sys.segments WHERE "datasource" = 'wikipedia' and "start"='2015-09-12T00:00
 			t.Errorf("got %s, want %d segments", answer.Body, want)
 		}
 	}
-	segments(21, wikipediaRows/21./1000)
+	segments(21, harness.WikipediaRows/21./1000)
 	id := d.Submit(t, task)
 	if status := d.WaitTask(t, id); status.StatusCode != "SUCCESS" || status.Duration < 0 || status.Priority != 100 || status.DataSource != "wikipedia" {
 		t.Fatalf("%+v", status)
 	}
-	segments(1, wikipediaRows/1000.)
-	checkWikipedia(t, d)
+	segments(1, harness.WikipediaRows/1000.)
+	d.CheckWikipedia(t)
 
 	var given struct {
 		Task    string
@@ -77,10 +77,10 @@ FROM sys.segments WHERE "datasource" = 'wikipedia' and "start"='2015-09-12T00:00
 		}
 	}
 	d.GetJSON(t, "/druid/indexer/v1/task/"+id+"/reports", &report)
-	if r := report.IngestionStatsAndErrors; r.TaskID != id || r.Payload.IngestionState != "COMPLETED" || r.Payload.RowStats.BuildSegments.Processed != wikipediaRows {
+	if r := report.IngestionStatsAndErrors; r.TaskID != id || r.Payload.IngestionState != "COMPLETED" || r.Payload.RowStats.BuildSegments.Processed != harness.WikipediaRows {
 		t.Errorf("Druid's report: %+v", r)
 	}
-	if r := d.TaskReport(t, id); r.Before.Segments != 21 || r.After.Segments != 1 || r.After.Rows != wikipediaRows {
+	if r := d.TaskReport(t, id); r.Before.Segments != 21 || r.After.Segments != 1 || r.After.Rows != harness.WikipediaRows {
 		t.Errorf("our report: %+v", r)
 	}
 	status, log, err := d.Get(t.Context(), "/druid/indexer/v1/task/"+id+"/log")
@@ -93,7 +93,7 @@ FROM sys.segments WHERE "datasource" = 'wikipedia' and "start"='2015-09-12T00:00
 	}
 	chunk := d.SQL(t, `SELECT segments, "rows", events, tail_segments FROM sys.chunks WHERE datasource = 'wikipedia' AND "rows" > 0`).Rows
 	if len(chunk) != 1 || chunk[0]["segments"] != number(1) || chunk[0]["tail_segments"] != number(0) ||
-		chunk[0]["rows"] != number(wikipediaRows) || chunk[0]["events"] != number(wikipediaRows) {
+		chunk[0]["rows"] != number(harness.WikipediaRows) || chunk[0]["events"] != number(harness.WikipediaRows) {
 		t.Errorf("sys.chunks: %v", chunk)
 	}
 }

@@ -42,7 +42,6 @@ type Cluster struct {
 	ID string
 
 	options ClusterOptions
-	env     []string
 
 	mu    sync.Mutex
 	nodes []*Node
