@@ -68,7 +68,7 @@ func (o *outside) config(t *testing.T, roles ...string) config.Server {
 	c.Cache.Dir, c.Spill.Dir = filepath.Join(o.dir, "cache"), filepath.Join(o.dir, "spill")
 	c.Ingest.DiscoverInterval = 200 * time.Millisecond
 	c.LeaseTTL = 2 * time.Second
-	c.Access.PeerToken = "a token that processes share"
+	c.Access.PeerToken = "a-token-that-processes-share"
 	return c
 }
 
@@ -79,6 +79,7 @@ func runServer(t *testing.T, c config.Server) (stop func() string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
+		defer close(done)
 		done <- RunServer(ctx, c, World{
 			Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Out: io.Discard, Version: "test",
 		})
@@ -158,10 +159,14 @@ func TestAServerWaitsForEtcd(t *testing.T) {
 		if status == http.StatusServiceUnavailable && strings.Contains(body, "waiting for etcd at "+c.Etcd.Endpoints[0]) {
 			break
 		}
+		select {
+		case err := <-done:
+			t.Fatalf("ended: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%d %s", status, body)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	cancel()
 	if err := <-done; err != nil {
