@@ -5,7 +5,7 @@ GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
 # Packages in which goroutines meet: they run once more under the race detector.
-RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./compaction/... ./rollup/fold/... ./api/... ./internal/app/...
+RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./compaction/... ./rollup/fold/... ./api/... ./peer/... ./internal/app/... ./internal/secure/...
 
 .PHONY: help build parts dev test test-e2e test-long race fuzz bench check fmt clean
 
