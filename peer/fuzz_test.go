@@ -112,7 +112,7 @@ func FuzzFailure(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if told := fromStatus(s); told == nil || told.Error() != told.Error() {
+		if told := fromStatus(s); told == nil {
 			t.Errorf("%q is no error", text)
 		}
 	})
