@@ -26,6 +26,9 @@ var (
 	ErrKVFutureRevision = errors.New("catalog revision lies in the future")
 	// ErrKVLeaseNotFound: the lease has expired or was revoked.
 	ErrKVLeaseNotFound = errors.New("lease not found")
+	// ErrKVRefused: the store does not admit this process: its user, its password, or what the user may do is wrong. The
+	// request has not taken effect, and waiting does not help.
+	ErrKVRefused = errors.New("the catalog store refuses access")
 	// ErrKVTooLarge: the transaction is past the store's limits; it has not taken effect.
 	ErrKVTooLarge = errors.New("catalog transaction is too large")
 )

@@ -13,7 +13,6 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 
 	"drumlin/catalog"
 )
@@ -21,45 +20,43 @@ import (
 // Options say where etcd is.
 type Options struct {
 	Endpoints   []string
-	Prefix      string // of every key, without a slash at the end; names the cluster
-	DialTimeout time.Duration
-	TLS         *tls.Config // nil: plain
+	Prefix      string        // of every key, without a slash at the end; names the cluster
+	DialTimeout time.Duration // of one attempt to connect; default 5 s
+	TLS         *tls.Config   // nil: plain, or the system's authorities where the endpoints begin with https
 	Username    string
 	Password    string
+	// RequestTimeout bounds one attempt of one request, whatever its context allows. Default 4 s.
+	RequestTimeout time.Duration
 	// PageKeys limits the keys of one range request. Default 500, since a value may have 16 KiB.
 	PageKeys int64
 }
 
 // Store is the catalog's part of an etcd.
 type Store struct {
-	client   *clientv3.Client
-	prefix   string
-	pageKeys int64
-	cluster  atomic.Uint64 // id of the cluster that answered first; 0: none yet
+	client    *clientv3.Client
+	endpoints string // for messages
+	user      string
+	prefix    string
+	pageKeys  int64
+	timeout   time.Duration
+	cluster   atomic.Uint64 // id of the cluster that answered first; 0: none yet
 }
 
 var _ catalog.Backend = (*Store)(nil)
 
-// Open connects to etcd. It returns as soon as the client exists: the first request finds out whether etcd answers.
+// Open makes the client and returns: the first request finds out whether etcd answers, and whether it accepts the user.
 func Open(o Options) (*Store, error) {
-	prefix := strings.Trim(o.Prefix, "/")
-	if prefix == "" || len(o.Endpoints) == 0 {
-		return nil, errors.New("open etcd: endpoints and a prefix for the keys are needed")
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if o.DialTimeout == 0 {
-		o.DialTimeout = 5 * time.Second
-	}
-	if o.PageKeys == 0 {
-		o.PageKeys = 500
-	}
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: o.Endpoints, DialTimeout: o.DialTimeout, TLS: o.TLS, Username: o.Username, Password: o.Password,
-		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second, Logger: zap.NewNop(),
-	})
+	client, err := connect(o)
 	if err != nil {
-		return nil, fmt.Errorf("open etcd at %s: %w", strings.Join(o.Endpoints, ","), err)
+		return nil, err
 	}
-	return &Store{client: client, prefix: prefix + "/", pageKeys: o.PageKeys}, nil
+	return &Store{
+		client: client, endpoints: strings.Join(o.Endpoints, ", "), user: o.Username, prefix: strings.Trim(o.Prefix, "/") + "/",
+		pageKeys: o.PageKeys, timeout: o.RequestTimeout,
+	}, nil
 }
 
 // Close ends the connection. Watches must have ended before.
@@ -95,9 +92,9 @@ func (s *Store) Range(ctx context.Context, prefix string, o catalog.RangeOptions
 		if o.KeysOnly {
 			opts = append(opts, clientv3.WithKeysOnly())
 		}
-		res, err := s.client.Get(ctx, key, opts...)
+		res, err := s.get(ctx, key, opts...)
 		if err != nil {
-			return nil, readError("read keys", err)
+			return nil, err
 		}
 		if err := s.checkCluster(res.Header.ClusterId); err != nil {
 			return nil, err
@@ -112,6 +109,20 @@ func (s *Store) Range(ctx context.Context, prefix string, o catalog.RangeOptions
 			return out, nil
 		}
 		key = string(res.Kvs[len(res.Kvs)-1].Key) + "\x00"
+	}
+}
+
+const readAttempts = 3
+
+// get reads one page. Where a member does not answer in time another is asked.
+func (s *Store) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	for attempt := 1; ; attempt++ {
+		callCtx, cancel, trace := s.traced(ctx)
+		res, err := s.client.Get(callCtx, key, opts...)
+		cancel()
+		if err == nil || attempt == readAttempts || !again(ctx, err) {
+			return res, s.readError("read keys", err, trace)
+		}
 	}
 }
 
@@ -138,9 +149,11 @@ func (s *Store) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, err
 		}
 		compares[i] = clientv3.Compare(target, "=", c.Revision)
 	}
-	res, err := s.client.Txn(ctx).If(compares...).Then(s.ops(t.Then)...).Else(s.ops(t.Else)...).Commit()
+	callCtx, cancel, trace := s.traced(ctx)
+	defer cancel()
+	res, err := s.client.Txn(callCtx).If(compares...).Then(s.ops(t.Then)...).Else(s.ops(t.Else)...).Commit()
 	if err != nil {
-		return nil, txnError(err)
+		return nil, s.txnError(err, trace)
 	}
 	if err := s.checkCluster(res.Header.ClusterId); err != nil {
 		return nil, err
@@ -181,57 +194,33 @@ func (s *Store) ops(ops []catalog.Op) []clientv3.Op {
 
 // Grant implements catalog.Leases. etcd counts whole seconds, and has a shortest lease of its own.
 func (s *Store) Grant(ctx context.Context, ttl time.Duration) (int64, error) {
+	ctx, cancel, trace := s.traced(ctx)
+	defer cancel()
 	res, err := s.client.Grant(ctx, int64(math.Ceil(ttl.Seconds())))
 	if err != nil {
 		// A lease that was granted without our knowing ends by itself.
-		return 0, readError("get a lease", err)
+		return 0, s.readError("get a lease", err, trace)
 	}
 	return int64(res.ID), nil
 }
 
 // KeepAlive implements catalog.Leases.
 func (s *Store) KeepAlive(ctx context.Context, lease int64) error {
+	ctx, cancel, trace := s.traced(ctx)
+	defer cancel()
 	if _, err := s.client.KeepAliveOnce(ctx, clientv3.LeaseID(lease)); err != nil {
-		return readError("renew the lease", err)
+		return s.readError("renew the lease", err, trace)
 	}
 	return nil
 }
 
 // Revoke implements catalog.Leases.
 func (s *Store) Revoke(ctx context.Context, lease int64) error {
+	ctx, cancel, trace := s.traced(ctx)
+	defer cancel()
 	_, err := s.client.Revoke(ctx, clientv3.LeaseID(lease))
 	if err == nil || errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return nil
 	}
-	return txnError(err)
-}
-
-// txnError says what an error tells about a transaction. Only what etcd refuses before it reaches the log has
-// certainly not taken effect.
-func txnError(err error) error {
-	switch {
-	case errors.Is(err, rpctypes.ErrTooManyOps), errors.Is(err, rpctypes.ErrRequestTooLarge):
-		return fmt.Errorf("%w: %w", catalog.ErrKVTooLarge, err)
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		return fmt.Errorf("%w: %w", catalog.ErrKVLeaseNotFound, err)
-	case errors.Is(err, rpctypes.ErrNoSpace), errors.Is(err, rpctypes.ErrTooManyRequests):
-		return fmt.Errorf("%w: %w", catalog.ErrKVUnavailable, err)
-	case errors.Is(err, rpctypes.ErrDuplicateKey), errors.Is(err, rpctypes.ErrEmptyKey),
-		errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrAuthFailed):
-		return fmt.Errorf("etcd refused the transaction: %w", err)
-	}
-	return fmt.Errorf("%w: %w", catalog.ErrKVUnknown, err)
-}
-
-// readError is for requests that change nothing that matters.
-func readError(what string, err error) error {
-	switch {
-	case errors.Is(err, rpctypes.ErrCompacted):
-		return fmt.Errorf("%s: %w: %w", what, catalog.ErrKVCompacted, err)
-	case errors.Is(err, rpctypes.ErrFutureRev):
-		return fmt.Errorf("%s: %w: %w", what, catalog.ErrKVFutureRevision, err)
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		return fmt.Errorf("%s: %w: %w", what, catalog.ErrKVLeaseNotFound, err)
-	}
-	return fmt.Errorf("%s: %w: %w", what, catalog.ErrKVUnavailable, err)
+	return s.txnError(err, trace)
 }

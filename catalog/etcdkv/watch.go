@@ -11,22 +11,29 @@ import (
 	"drumlin/catalog"
 )
 
-// Watch implements catalog.KV. A member that has lost its leader ends the watch instead of falling silent.
+// Watch implements catalog.KV. A member that has lost its leader ends the watch instead of falling silent. Watch returns at
+// once; where no member can be reached nothing is delivered until one is.
 func (s *Store) Watch(ctx context.Context, prefix string, from int64) catalog.Watcher {
 	ctx = clientv3.WithRequireLeader(ctx)
 	out := make(chan catalog.WatchBatch)
-	in := s.client.Watch(ctx, s.prefix+prefix, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithProgressNotify())
 	go func() {
 		defer close(out)
+		// The client waits here until a member has taken the watch.
+		in := s.client.Watch(ctx, s.prefix+prefix, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithProgressNotify())
 		s.forward(ctx, in, out)
 	}()
-	return catalog.Watcher{
-		Batches: out,
-		// The client finds the stream by the context's metadata, which WithRequireLeader sets.
-		RequestProgress: func(ctx context.Context) error {
-			return s.client.RequestProgress(clientv3.WithRequireLeader(ctx))
-		},
+	return catalog.Watcher{Batches: out, RequestProgress: s.requestProgress}
+}
+
+// requestProgress waits no longer for a member than other requests do. The client finds the stream by the context's
+// metadata, which WithRequireLeader sets.
+func (s *Store) requestProgress(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), s.timeout)
+	defer cancel()
+	if err := s.client.RequestProgress(ctx); err != nil {
+		return s.readError("ask the watch for progress", err, &trace{})
 	}
+	return nil
 }
 
 // forward passes responses on until the watch ends. It reads the client's channel to its end.

@@ -35,7 +35,7 @@ type EtcdOptions struct {
 
 // The users of a cluster with authentication.
 const (
-	EtcdPrefix       = "/drumlin"
+	EtcdPrefix       = "drumlin"
 	EtcdUser         = "drumlin"
 	EtcdPassword     = "drumlin-test-password"
 	etcdRoot         = "root"
@@ -308,7 +308,7 @@ func (c *EtcdCluster) enableAuth(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prefix := strings.TrimSuffix(c.options.Prefix, "/") + "/"
+	prefix := strings.Trim(c.options.Prefix, "/") + "/" // as etcdkv makes its keys
 	steps := []func() error{
 		func() error { _, err := client.UserAdd(ctx, etcdRoot, etcdRootPassword); return err },
 		func() error { _, err := client.UserGrantRole(ctx, etcdRoot, etcdRoot); return err },
