@@ -22,8 +22,11 @@ type registration struct {
 	sole bool
 }
 
-// patience is how many lives of a lease a process waits for another one of its id to go.
-const patience = 2
+// A process waits for another one of its id to go for so many lives of a lease, and for what a store may add to a short one.
+const (
+	patience      = 2
+	patienceSlack = 2 * time.Second
+)
 
 // Register announces the node under a lease of at least ttl. What an earlier process of the same id at the same address
 // has left behind is revoked, with all that it owned: two processes cannot listen there. One of another address is waited
@@ -76,7 +79,7 @@ func (r *registration) clear(ctx context.Context) error {
 			r.c.o.Logger.Info("revoking the lease of an earlier process of this node", "node", r.node.ID, "address", there.Address)
 			return r.c.revoke(ctx, old.Lease)
 		case waited != old.Lease:
-			waited, until = old.Lease, time.Now().Add(patience*r.ttl)
+			waited, until = old.Lease, time.Now().Add(patience*r.ttl+patienceSlack)
 			r.c.o.Logger.Warn("another process of this node's id is registered; waiting for its lease to end", "node", r.node.ID,
 				"address", there.Address, "ownAddress", r.node.Address)
 		case !time.Now().Before(until):

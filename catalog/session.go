@@ -45,11 +45,15 @@ func newSession(ctx context.Context, c *Catalog, node Node, lease int64, ttl tim
 	return s
 }
 
+// longestRenewal bounds one request to renew a lease, so that the one that follows it finds a store that is back.
+const longestRenewal = 3 * time.Second
+
 // keepAlive renews the lease three times within its life, and tries again soon where that fails, until the store says that the
 // lease is gone.
 func (s *Session) keepAlive(ctx context.Context) {
 	pause := s.ttl / 3
 	again := min(s.ttl/10, time.Second)
+	within := min(pause, longestRenewal)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	doubtful := false
@@ -60,7 +64,7 @@ func (s *Session) keepAlive(ctx context.Context) {
 		case <-timer.C:
 		}
 		sent := time.Now()
-		callCtx, cancel := context.WithTimeout(ctx, pause)
+		callCtx, cancel := context.WithTimeout(ctx, within)
 		err := s.c.o.KV.KeepAlive(callCtx, s.lease)
 		cancel()
 		switch {

@@ -30,6 +30,7 @@ type Faulty struct {
 	onBatch func(catalog.WatchBatch) []catalog.WatchBatch
 	onTxn   func() // runs before the next transaction, once
 	fired   int
+	silent  bool // leases are not answered for
 }
 
 // NewFaulty wraps the backend; nothing fails until it is told to.
@@ -61,6 +62,28 @@ func (f *Faulty) OnBatch(fn func(catalog.WatchBatch) []catalog.WatchBatch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.onBatch = fn
+}
+
+// SilenceLeases lets requests about leases go unanswered, as by a store that has no quorum, or answers again.
+func (f *Faulty) SilenceLeases(silent bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.silent = silent
+}
+
+// KeepAlive implements catalog.Leases.
+func (f *Faulty) KeepAlive(ctx context.Context, lease int64) error {
+	f.mu.Lock()
+	silent := f.silent
+	if silent {
+		f.fired++
+	}
+	f.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+		return fmt.Errorf("injected: %w", catalog.ErrKVUnavailable)
+	}
+	return f.Backend.KeepAlive(ctx, lease)
 }
 
 // Fired counts the faults that happened.

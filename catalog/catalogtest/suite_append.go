@@ -1,11 +1,9 @@
 package catalogtest
 
 import (
-	"context"
 	"errors"
 	"reflect"
 	"testing"
-	"time"
 
 	"drumlin/catalog"
 	"drumlin/segment"
@@ -53,90 +51,12 @@ func runOpen(t *testing.T, factory Factory) {
 	})
 }
 
-func runSessions(t *testing.T, factory Factory) {
-	t.Run("predecessor", func(t *testing.T) {
-		e := newEnv(t, factory)
-		old, w := e.writer(t)
-		again := Register(t, e.c, "n1")
-		select {
-		case <-e.lostWithin(old):
-		case <-time.After(30 * time.Second):
-			t.Error("the earlier session of the node does not notice")
-		}
-		second := Write(t, e.c, again, partition(0))
-		if second.Owner.Epoch <= w.Owner.Epoch {
-			t.Errorf("epoch %d after %d", second.Owner.Epoch, w.Owner.Epoch)
-		}
-		if _, err := w.Append(t.Context(), w.Request(Hour(1), 0, nil)); !errors.Is(err, catalog.ErrFenced) {
-			t.Errorf("append of the earlier process: %v", err)
-		}
-	})
-	t.Run("acquire", func(t *testing.T) {
-		e := newEnv(t, factory)
-		s, w := e.writer(t)
-		other := Register(t, e.c, "n2")
-		if _, err := other.Acquire(t.Context(), partition(0)); !errors.Is(err, catalog.ErrOwned) {
-			t.Errorf("acquire what another owns: %v", err)
-		}
-		again, err := s.Acquire(t.Context(), partition(0))
-		if err != nil || again != w.Owner {
-			t.Errorf("acquire again: %+v, %v", again, err)
-		}
-		if err := s.Release(t.Context(), w.Owner); err != nil {
-			t.Fatal(err)
-		}
-		e.faulty.Next(LoseReply)
-		now, err := other.Acquire(t.Context(), partition(0))
-		if err != nil || now.Epoch <= w.Owner.Epoch {
-			t.Fatalf("acquire with a lost reply: %+v, %v", now, err)
-		}
-		if err := s.Release(t.Context(), w.Owner); err != nil {
-			t.Errorf("release what is not owned any more: %v", err)
-		}
-		v := e.refresh(t)
-		if o := v.Supervisors["s"].Partitions[partition(0)].Owner; o == nil || o.Node != "n2" || o.Epoch != now.Epoch {
-			t.Errorf("owner in the view: %+v", o)
-		}
-	})
-	t.Run("lost", func(t *testing.T) {
-		e := newEnv(t, factory)
-		s, err := e.c.Register(t.Context(), catalog.Node{ID: "n1"}, 3*time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lease := mustRange(t, e.KV, "node/n1", catalog.RangeOptions{Exact: true}).KVs[0].Lease
-		if err := e.KV.Revoke(t.Context(), lease); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-s.Lost():
-		case <-time.After(30 * time.Second):
-			t.Error("the loss of the lease is not noticed")
-		}
-		if _, err := s.Acquire(t.Context(), partition(0)); !errors.Is(err, catalog.ErrSessionLost) {
-			t.Errorf("acquire without a lease: %v", err)
-		}
-		if err := s.Close(t.Context()); err != nil {
-			t.Errorf("close a lost session: %v", err)
-		}
-	})
-}
-
-// lostWithin closes the channel at once where the session's keepalive is too slow for a test: the store already knows.
-func (e *env) lostWithin(s *catalog.Session) <-chan struct{} {
-	if _, err := s.Acquire(context.Background(), partition(99)); errors.Is(err, catalog.ErrSessionLost) {
-		done := make(chan struct{})
-		close(done)
-		return done
-	}
-	return s.Lost()
-}
-
 func runAppend(t *testing.T, factory Factory) {
 	t.Run("visible", func(t *testing.T) { testAppendVisible(t, factory) })
 	t.Run("outside", func(t *testing.T) { testAppendOutside(t, factory) })
 	t.Run("refused", func(t *testing.T) { testAppendRefused(t, factory) })
 	t.Run("lost replies", func(t *testing.T) { testAppendLostReplies(t, factory) })
+	t.Run("made again", func(t *testing.T) { testAppendAgain(t, factory) })
 	t.Run("fenced", func(t *testing.T) {
 		e := newEnv(t, factory)
 		s, w := e.writer(t)
@@ -318,8 +238,12 @@ func testAppendLostReplies(t *testing.T, factory Factory) {
 		s, w := e.writer(t)
 		e.faulty.Next(LoseReply)
 		e.faulty.BeforeTxn(func() { e.faulty.BeforeTxn(func() { e.adopt(t, s, Hour(1)); e.reap(t) }) })
-		if _, err := w.Append(t.Context(), w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 5})); !errors.Is(err, catalog.ErrUnknown) {
+		if _, err := w.Append(t.Context(), w.Request(Hour(1), 0, map[segment.Bucket]int64{Hour(1): 5})); err != nil {
 			t.Errorf("append whose commit key is gone: %v", err)
+		}
+		w.MustAppend(t, Hour(1), 7)
+		if v := e.refresh(t); rows(v) != 12 || catalog.Verify(v) != nil {
+			t.Errorf("%d rows, %v", rows(v), catalog.Verify(v))
 		}
 	})
 }

@@ -48,3 +48,7 @@ func TestLeaseClock(t *testing.T) {
 		t.Errorf("keep alive after its time: %v", err)
 	}
 }
+
+func TestSessionOutlivesOutage(t *testing.T) {
+	catalogtest.TestSessionOutlivesOutage(t, func() catalog.Backend { return memkv.New(nil) })
+}
