@@ -61,6 +61,7 @@ func ruleCovers(rule types.LifecycleRule) (prefix string, every bool) {
 	filter := rule.Filter
 	switch {
 	case filter == nil:
+		//lint:ignore SA1019 rules that were made long ago still have it
 		return aws.ToString(rule.Prefix), true
 	case filter.And != nil:
 		return aws.ToString(filter.And.Prefix), len(filter.And.Tags) == 0

@@ -27,6 +27,7 @@ const (
 	outcomeRange       outcome = "range"       // 416: the range begins at the object's end or after it
 	outcomeUnsupported outcome = "unsupported" // the service does not know a header or a request
 	outcomeCorrupt     outcome = "corrupt"     // what arrived had another checksum or length
+	outcomeSkewed      outcome = "skewed"      // the clocks differ; the SDK has learned the service's time from the reply
 	outcomeThrottled   outcome = "throttled"
 	outcomeServer      outcome = "server_error"
 	outcomeNetwork     outcome = "network"
@@ -39,7 +40,7 @@ const (
 // retried says whether the same request may end otherwise next time.
 func (o outcome) retried() bool {
 	switch o {
-	case outcomeConflict, outcomeCorrupt, outcomeThrottled, outcomeServer, outcomeNetwork, outcomeTimeout:
+	case outcomeConflict, outcomeCorrupt, outcomeSkewed, outcomeThrottled, outcomeServer, outcomeNetwork, outcomeTimeout:
 		return true
 	}
 	return false
@@ -138,8 +139,8 @@ func byResponse(status int, code string) outcome {
 		return outcomeCorrupt
 	case "RequestTimeout", "InternalError", "ServiceUnavailable":
 		return outcomeServer
-	case "RequestTimeTooSkewed": // the SDK has learned the service's time from the reply
-		return outcomeNetwork
+	case "RequestTimeTooSkewed":
+		return outcomeSkewed
 	case "NoSuchUpload":
 		return outcomeNoUpload
 	case "NoSuchBucket", "AccessDenied":
@@ -166,7 +167,7 @@ func byStatus(status int) outcome {
 		return outcomeServer
 	case status == http.StatusNotImplemented:
 		return outcomeUnsupported
-	case status >= 400 && status < 500:
+	case status >= 300 && status < 500: // of a redirect too: the region or the endpoint is another
 		return outcomeRefused
 	}
 	return outcomeServer // also a 2xx whose content is an error or cannot be read

@@ -1,4 +1,4 @@
-package s3
+package s3_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"drumlin/internal/secure"
 	"drumlin/internal/testkit"
+	"drumlin/objectstore/s3"
 )
 
 const (
@@ -92,18 +93,18 @@ func waitForHTTP(t *testing.T, endpoint string, ended <-chan struct{}) {
 }
 
 // options are those of a store below a prefix of its own.
-func (g *gateway) options(endpoint string) Options {
+func (g *gateway) options(endpoint string) s3.Options {
 	var random [6]byte
 	rand.Read(random[:])
-	return Options{
+	return s3.Options{
 		Bucket: testBucket, Prefix: "p/" + hex.EncodeToString(random[:]), Endpoint: endpoint, PathStyle: true,
-		AccessKeyID: testID, SecretAccessKey: secure.Secret(testSecret), PartBytes: minPartBytes, RequestTimeout: 5 * time.Second,
+		AccessKeyID: testID, SecretAccessKey: secure.Secret(testSecret), PartBytes: 5 << 20, RequestTimeout: 5 * time.Second,
 	}
 }
 
-func openStore(t *testing.T, o Options) *Store {
+func openStore(t *testing.T, o s3.Options) *s3.Store {
 	t.Helper()
-	s, err := Open(t.Context(), o)
+	s, err := s3.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

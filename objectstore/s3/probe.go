@@ -211,37 +211,50 @@ func (p *prober) order(ctx context.Context) error {
 	return err
 }
 
-// multipart tries to complete an upload under a key that is taken.
+// multipart completes an upload under a free key, and tries another under one that is taken: a precondition that does not
+// hold hides what else a service minds.
 func (p *prober) multipart(ctx context.Context) error {
-	u := &upload{
-		key: p.base + "o-1", object: p.base + "o-1", body: bytes.NewReader(probeContent), size: int64(len(probeContent)),
-		partBytes: int64(len(probeContent)), sums: []sum{sha256.Sum256(probeContent)}, support: p.support,
+	for _, p.support.MultipartChecksums = range []Feature{Supported, Refused} {
+		err := p.complete(ctx, "m-1", Refused)
+		if err == nil {
+			return p.conditionalComplete(ctx)
+		}
+		if !rejects(err) {
+			return err
+		}
 	}
-	err := p.store.putParts(ctx, u)
-	if rejects(err) && outcomeOf(err) != outcomeTaken {
-		u.support.MultipartChecksums, p.support.MultipartChecksums = Refused, Refused
-		err = p.store.putParts(ctx, u)
-	}
-	if rejects(err) && outcomeOf(err) != outcomeTaken {
-		u.support.ConditionalComplete, p.support.ConditionalComplete = Refused, Refused
-		err = p.store.putParts(ctx, u)
-	}
+	p.support.Multipart = Refused
+	return nil
+}
+
+func (p *prober) conditionalComplete(ctx context.Context) error {
+	err := p.complete(ctx, "m-1", Supported)
 	switch {
+	case err == nil:
+		p.support.ConditionalComplete = Ignored
 	case outcomeOf(err) == outcomeTaken:
 	case rejects(err):
-		p.support.Multipart = Refused
-	case err != nil:
+		p.support.ConditionalComplete = Refused
+	default:
 		return err
-	case p.support.ConditionalComplete.usable():
-		p.support.ConditionalComplete = Ignored
 	}
 	return nil
+}
+
+// complete uploads the probe's content as one part.
+func (p *prober) complete(ctx context.Context, name string, conditional Feature) error {
+	u := &upload{
+		key: p.base + name, object: p.base + name, body: bytes.NewReader(probeContent), size: int64(len(probeContent)),
+		partBytes: int64(len(probeContent)), sums: []sum{sha256.Sum256(probeContent)}, support: p.support,
+	}
+	u.support.ConditionalComplete = conditional
+	return p.store.putParts(ctx, u)
 }
 
 // clean deletes what the probe has put.
 func (p *prober) clean(ctx context.Context) error {
 	var errs []error
-	for _, name := range append([]string{"wrong"}, probeNames...) {
+	for _, name := range append([]string{"wrong", "m-1"}, probeNames...) {
 		errs = append(errs, p.store.deleteObject(ctx, p.base+name, p.base+name))
 	}
 	return errors.Join(errs...)

@@ -70,14 +70,14 @@ func (s *Store) partBytes(size int64, support Support) (int64, error) {
 	return maxSingleBytes, nil
 }
 
-// put uploads until the object is there, or something else is, or it fails for good.
+// put uploads until the object is there, or something else is, or it fails for good. Whenever its own upload may have been
+// the one that took the key, it looks what is there: the reply was lost, or what came was only that of a repetition.
 func (s *Store) put(ctx context.Context, u *upload) error {
 	for round := 1; ; round++ {
 		err := s.putOnce(ctx, u)
-		if err == nil || !u.again(err) {
+		if err == nil || !unknown(err) && !again(err) {
 			return err
 		}
-		// An earlier attempt may have been the one that took the key: its reply was lost.
 		there, readErr := s.holds(ctx, u)
 		switch {
 		case there:
@@ -95,8 +95,8 @@ func (s *Store) put(ctx context.Context, u *upload) error {
 	}
 }
 
-// again says whether another look at the key, and perhaps another upload, may help after this error.
-func (u *upload) again(err error) bool {
+// again says whether another upload may end otherwise after this error.
+func again(err error) bool {
 	switch outcomeOf(err) {
 	case outcomeTaken, outcomeConflict, outcomeNoUpload:
 		return true

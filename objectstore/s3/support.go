@@ -38,24 +38,31 @@ func fullSupport() Support {
 	}
 }
 
+// feature is one of Support's, with what is done where it is missing.
+type feature struct {
+	name, instead string
+	is            Feature
+}
+
 // String tells what is missing and what it means.
 func (s Support) String() string {
-	var missing []string
-	for _, f := range []struct {
-		name, instead string
-		feature       Feature
-	}{
+	features := []feature{
 		{"conditional put", "keys are looked up first", s.ConditionalPut},
 		{"multipart", "objects go up in one request", s.Multipart},
-		{"conditional multipart", "keys are looked up first", s.ConditionalComplete},
 		{"checksums", "objects are read back", s.Checksums},
-		{"checksums of parts", "the content is signed", s.MultipartChecksums},
 		{"metadata", "objects are compared by content", s.Metadata},
 		{"ranges", "what comes before is read too", s.Ranges},
 		{"ordered lists", "lists are sorted here", s.OrderedList},
-	} {
-		if !f.feature.usable() {
-			missing = append(missing, fmt.Sprintf("%s %s: %s", f.name, f.feature, f.instead))
+	}
+	if s.Multipart.usable() {
+		features = append(features,
+			feature{"conditional multipart", "keys are looked up first", s.ConditionalComplete},
+			feature{"checksums of parts", "the content is signed", s.MultipartChecksums})
+	}
+	var missing []string
+	for _, f := range features {
+		if !f.is.usable() {
+			missing = append(missing, fmt.Sprintf("%s %s: %s", f.name, f.is, f.instead))
 		}
 	}
 	text := "everything is supported"

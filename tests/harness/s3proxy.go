@@ -86,7 +86,7 @@ func NewS3Proxy(t testing.TB, upstream string) *S3Proxy {
 	}
 	p := &S3Proxy{
 		upstream: target, listener: listener, changed: make(chan struct{}),
-		transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
+		transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second},
 	}
 	p.server = &http.Server{Handler: http.HandlerFunc(p.handle)}
 	p.running.Go(func() {
@@ -142,11 +142,10 @@ func (p *S3Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.running.Done()
 	rules, changed := p.current()
-	counted := false
-	for rules.matches(r) && rules.Stall && !rules.Down {
-		if !counted {
+	matches := rules.matches(r) // asked once: it may count
+	for held := false; matches && rules.Stall && !rules.Down; held = true {
+		if !held {
 			p.troubled.Add(1)
-			counted = true
 		}
 		select {
 		case <-changed:
@@ -154,12 +153,12 @@ func (p *S3Proxy) handle(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 		rules, changed = p.current()
+		matches = rules.matches(r)
 	}
-	if !rules.matches(r) {
-		p.pass(w, r, S3Rules{})
-		return
+	if !matches {
+		rules = S3Rules{}
 	}
-	if troubled := p.trouble(w, r, rules); troubled && !counted {
+	if p.trouble(w, r, rules) {
 		p.troubled.Add(1)
 	}
 }
@@ -275,7 +274,6 @@ func (p *S3Proxy) outgoing(r *http.Request, rules S3Rules) (out *http.Request, c
 	out = r.Clone(r.Context())
 	out.RequestURI = ""
 	out.URL.Scheme, out.URL.Host = p.upstream.Scheme, p.upstream.Host
-	out.Header.Del("Expect")
 	if r.ContentLength == 0 {
 		out.Body = nil
 	}
