@@ -90,6 +90,7 @@ type fakeIngest struct {
 	handoffs  map[catalog.PartitionKey]int64
 	halt      *consumer.Halt
 	behind    bool
+	slowStop  map[catalog.PartitionKey]chan struct{} // the end of a partition waits for it
 }
 
 func newFakeIngest(c *catalog.Catalog) *fakeIngest {
@@ -113,6 +114,25 @@ func (f *fakeIngest) logged(line string) int {
 		}
 	}
 	return n
+}
+
+// started counts how often a partition was begun.
+func (f *fakeIngest) started() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, l := range f.log {
+		if strings.HasPrefix(l, "start ") {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fakeIngest) stall(h *consumer.Halt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.halt = h
 }
 
 func (f *fakeIngest) count() int {
@@ -157,6 +177,12 @@ func (f *fakeIngest) Update(_ context.Context, s catalog.Supervisor, key catalog
 }
 
 func (f *fakeIngest) Stop(_ context.Context, key catalog.PartitionKey, handoff bool) error {
+	f.mu.Lock()
+	gate := f.slowStop[key]
+	f.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 	f.mu.Lock()
 	a, ok := f.running[key]
 	delete(f.running, key)
@@ -306,6 +332,9 @@ func (p *fakePeers) Status(_ context.Context, keys []catalog.PartitionKey) (map[
 			silent[owner.Node] = err
 			continue
 		}
+		if e.ingest == nil {
+			continue
+		}
 		if s, ok := e.ingest.Status(k); ok {
 			out[k] = s
 		}
@@ -363,12 +392,13 @@ func (w *world) node(t *testing.T, id string, change ...func(*Options)) (*Coordi
 	o := Options{
 		Catalog: c, Topics: w.topics, Ingest: ingest, Node: catalog.Node{ID: id, Roles: []string{RoleIngest}},
 		LeaseTTL: 5 * time.Second, DiscoverEvery: 20 * time.Millisecond, Backoff: 50 * time.Millisecond,
-		Peers: &fakePeers{w.net, c},
 	}
 	for _, fn := range change {
 		fn(&o)
 	}
+	o.Peers = &fakePeers{w.net, o.Catalog}
 	co := New(o)
+	ingest, _ = o.Ingest.(*fakeIngest) // nil: reads nothing
 	w.net.join(id, &endpoint{ingest, co})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -1,0 +1,369 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"drumlin/catalog"
+	"drumlin/catalog/catalogtest"
+	"drumlin/consumer"
+	"drumlin/peer"
+)
+
+// begun waits until the newest view shows an offset of every partition.
+func (w *world) begun(t *testing.T, partitions int) {
+	t.Helper()
+	eventually(t, "all partitions have begun", func() bool {
+		n := 0
+		for _, p := range w.c.View().Supervisors["events"].Partitions {
+			if p.OffsetRevision > 0 && p.Owner != nil {
+				n++
+			}
+		}
+		return n == partitions
+	})
+}
+
+// TestPlannedStopHandsOverOneByOne: what a stopping node has handed off is another's while its slowest handoff is still under
+// way, and the node that stops gets nothing more.
+func TestPlannedStopHandsOverOneByOne(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 6)
+	a, ingestA, endA := w.node(t, "a")
+	mustSubmit(t, a, specText("topic: events", ""))
+	_, ingestB, _ := w.node(t, "b")
+	eventually(t, "shared evenly", func() bool { return ingestA.count() == 3 && ingestB.count() == 3 })
+	w.begun(t, 6)
+	gate := make(chan struct{})
+	ingestA.mu.Lock()
+	slow := slices.MinFunc(slices.Collect(maps.Keys(ingestA.running)), comparePartitions)
+	ingestA.slowStop = map[catalog.PartitionKey]chan struct{}{slow: gate}
+	ingestA.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		endA()
+	}()
+	eventually(t, "b has all but the slow one", func() bool { return ingestB.count() == 5 })
+	w.topics.set("events", 8)
+	eventually(t, "new partitions go to b only", func() bool { return ingestB.count() == 7 })
+	if owner := partitionOf(w.refresh(t), slow).Owner; owner == nil || owner.Node != "a" {
+		t.Errorf("the slow partition is owned by %+v before its handoff", owner)
+	}
+	close(gate)
+	<-ended
+	eventually(t, "b has all", func() bool { return ingestB.count() == 8 })
+	if n := len(w.refresh(t).Nodes); n != 1 {
+		t.Errorf("%d nodes are registered", n)
+	}
+}
+
+// TestNodesComeAndGo: whoever comes and goes, in the end all is read once, evenly, and nothing moves any more.
+func TestNodesComeAndGo(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 12)
+	a, ingestA, _ := w.node(t, "a")
+	mustSubmit(t, a, specText("topic: events", ""))
+	eventually(t, "a has all", func() bool { return ingestA.count() == 12 })
+	_, ingestB, endB := w.node(t, "b")
+	_, ingestC, _ := w.node(t, "c")
+	eventually(t, "three share", func() bool {
+		return ingestA.count() == 4 && ingestB.count() == 4 && ingestC.count() == 4
+	})
+	moved := func() int {
+		n := 0
+		for _, i := range []*fakeIngest{ingestA, ingestB, ingestC} {
+			n += i.started()
+		}
+		return n
+	}
+	if n := moved(); n > 12+8 {
+		t.Errorf("%d starts of 12 partitions, of which 8 had to move", n)
+	}
+	before := moved()
+	endB()
+	eventually(t, "two share", func() bool { return ingestA.count() == 6 && ingestC.count() == 6 })
+	if n := moved() - before; n != 4 {
+		t.Errorf("%d partitions moved for the 4 of b", n)
+	}
+}
+
+// TestUnansweredRequestsLeaveNothingBehind: an acquisition or a release whose outcome nobody knows must not leave a partition
+// owned by a living node that does not read it.
+func TestUnansweredRequestsLeaveNothingBehind(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 4)
+	faulty := catalogtest.NewFaulty(w.kv)
+	slow := func(o *Options) {
+		c, err := catalog.Open(t.Context(), catalog.Options{KV: faulty, Objects: w.objs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		o.Catalog, o.Ingest = c, newFakeIngest(c)
+	}
+	a, _, _ := w.node(t, "a", slow)
+	mustSubmit(t, a, specText("topic: events", ""))
+	ingestA := a.o.Ingest.(*fakeIngest)
+	eventually(t, "a has all", func() bool { return ingestA.count() == 4 })
+	w.begun(t, 4)
+	// Each release is sent four times, and answered never.
+	for range 3 {
+		faulty.Next(catalogtest.Refuse, catalogtest.LoseRequest, catalogtest.LoseRequest, catalogtest.LoseRequest)
+	}
+	_, ingestB, endB := w.node(t, "b")
+	eventually(t, "b has its share in spite of it", func() bool { return ingestA.count() == 2 && ingestB.count() == 2 })
+	// Each acquisition takes effect, and is answered never.
+	for range 2 {
+		faulty.Next(catalogtest.LoseReply, catalogtest.LoseRequest, catalogtest.LoseRequest, catalogtest.LoseRequest)
+	}
+	endB()
+	eventually(t, "a has all again", func() bool { return ingestA.count() == 4 })
+	w.node(t, "c")
+	eventually(t, "everything is read by whoever owns it", func() bool {
+		owned := map[string]int{}
+		for _, p := range w.refresh(t).Supervisors["events"].Partitions {
+			if p.Owner != nil {
+				owned[p.Owner.Node]++
+			}
+		}
+		return ingestA.count() == 2 && owned["a"] == 2 && owned["c"] == 2
+	})
+}
+
+func TestDoubtfulSessionGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 2)
+	faulty := catalogtest.NewFaulty(w.kv)
+	registry := prometheus.NewRegistry()
+	a, _, _ := w.node(t, "a", func(o *Options) {
+		c, err := catalog.Open(t.Context(), catalog.Options{KV: faulty, Objects: w.objs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		o.Catalog, o.Ingest, o.LeaseTTL, o.Registerer = c, newFakeIngest(c), 300*time.Millisecond, registry
+	})
+	ingest := a.o.Ingest.(*fakeIngest)
+	mustSubmit(t, a, specText("topic: events", ""))
+	eventually(t, "both run", func() bool { return ingest.count() == 2 })
+	faulty.SilenceLeases(true)
+	eventually(t, "the metric tells", func() bool { return gauge(t, registry, "drumlin_session_doubtful") == 1 })
+	s, err := a.Status(t.Context(), "events")
+	if err != nil || len(s.RecentErrors) != 1 || !strings.Contains(s.RecentErrors[0].Message, "has not answered since") {
+		t.Errorf("status: %+v, %v", s, err)
+	}
+	if ingest.count() != 2 || gauge(t, registry, "drumlin_coordinator_partitions_owned") != 2 {
+		t.Errorf("%d workers, owned %v", ingest.count(), gauge(t, registry, "drumlin_coordinator_partitions_owned"))
+	}
+	faulty.SilenceLeases(false) // the lease has ended meanwhile
+	eventually(t, "registered and reading anew", func() bool {
+		return gauge(t, registry, "drumlin_sessions_total") == 2 && gauge(t, registry, "drumlin_session_doubtful") == 0 && ingest.count() == 2
+	})
+}
+
+func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// TestReportsOfOthers: a node that reads some partitions, and one that reads none and asks no brokers, show what all nodes know.
+func TestReportsOfOthers(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 4)
+	a, ingestA, _ := w.node(t, "a")
+	mustSubmit(t, a, specText("topic: events", ""))
+	_, ingestB, _ := w.node(t, "b")
+	q, _, _ := w.node(t, "q", func(o *Options) {
+		o.Topics, o.Ingest, o.Node.Roles = nil, nil, []string{"query"}
+	})
+	eventually(t, "shared", func() bool { return ingestA.count() == 2 && ingestB.count() == 2 })
+	w.begun(t, 4)
+	for _, co := range []*Coordinator{a, q} {
+		eventually(t, "a whole report", func() bool {
+			s, err := co.Status(t.Context(), "events")
+			return err == nil && s.Healthy && s.State == StateRunning && s.AggregateLag != nil && *s.AggregateLag == 40 &&
+				len(s.ActiveTasks) == 4 && len(s.RecentErrors) == 0 && s.PartitionStatus[3].State == consumer.StateRunning
+		})
+	}
+	eventually(t, "q is ready", func() bool { return q.Ready(t.Context()) == nil })
+	w.net.cut("b", true)
+	s, err := a.Status(t.Context(), "events")
+	if err != nil || s.AggregateLag != nil || len(s.RecentErrors) != 1 || !strings.Contains(s.RecentErrors[0].Message, "node b") {
+		t.Errorf("with b out of reach: %+v, %v", s, err)
+	}
+	w.net.cut("b", false)
+	if list, err := q.List(t.Context()); err != nil || len(list) != 1 || list[0].State != StateRunning {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+	for what, err := range map[string]error{
+		"handoff": q.Handoff(t.Context(), "events", nil),
+		"submit":  func() error { _, _, err := q.Submit(t.Context(), specText("topic: events", "")); return err }(),
+	} {
+		if !errors.Is(err, ErrNoTopics) || !errors.Is(err, ErrElsewhere) || !strings.Contains(err.Error(), "a at ") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestHandoffFollowsPartitions: partitions move, and a node falls silent, while a handoff of all of them is under way.
+func TestHandoffFollowsPartitions(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 4)
+	a, ingestA, _ := w.node(t, "a")
+	mustSubmit(t, a, specText("topic: events", ""))
+	_, ingestB, endB := w.node(t, "b")
+	eventually(t, "shared", func() bool { return ingestA.count() == 2 && ingestB.count() == 2 })
+	w.begun(t, 4)
+	w.net.cut("b", true)
+	done := make(chan error, 1)
+	go func() { done <- a.Handoff(context.Background(), "events", nil) }()
+	eventually(t, "a's own are handed off", func() bool {
+		ingestA.mu.Lock()
+		defer ingestA.mu.Unlock()
+		return len(ingestA.handoffs) == 2
+	})
+	endB()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	ingestA.mu.Lock()
+	defer ingestA.mu.Unlock()
+	if len(ingestA.handoffs) != 4 {
+		t.Errorf("handed off: %v", ingestA.handoffs)
+	}
+}
+
+// TestHandoffOfSilentOwner gives an owner that lives and does not answer a while, and then says who it is.
+func TestHandoffOfSilentOwner(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 2)
+	a, ingestA, _ := w.node(t, "a", func(o *Options) { o.LeaseTTL = 300 * time.Millisecond })
+	mustSubmit(t, a, specText("topic: events", ""))
+	_, ingestB, _ := w.node(t, "b")
+	eventually(t, "shared", func() bool { return ingestA.count() == 1 && ingestB.count() == 1 })
+	w.begun(t, 2)
+	w.net.cut("b", true)
+	if err := a.Handoff(t.Context(), "events", nil); !errors.Is(err, peer.ErrUnreachable) || !strings.Contains(err.Error(), "node b") {
+		t.Errorf("handoff: %v", err)
+	}
+}
+
+func TestGaps(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 2)
+	a, ingestA, _ := w.node(t, "a")
+	mustSubmit(t, a, specText("topic: events", ""))
+	_, ingestB, _ := w.node(t, "b")
+	eventually(t, "shared", func() bool { return ingestA.count() == 1 && ingestB.count() == 1 })
+	w.begun(t, 2)
+	ctx := t.Context()
+	if gaps, err := a.Gaps(ctx, "events"); err != nil || len(gaps) != 0 {
+		t.Fatalf("without a halt: %+v, %v", gaps, err)
+	}
+	since := time.Now()
+	ingestB.stall(&consumer.Halt{Reason: consumer.HaltLostRange, Message: "offsets are lost", From: 0, To: 20, Since: since})
+	ingestA.stall(&consumer.Halt{Reason: consumer.HaltBatchTooLarge, Message: "too large"})
+	gaps, err := a.Gaps(ctx, "events")
+	if err != nil || len(gaps) != 2 {
+		t.Fatalf("gaps: %+v, %v", gaps, err)
+	}
+	slices.SortFunc(gaps, func(a, b Gap) int { return strings.Compare(a.Owner, b.Owner) })
+	lost := gaps[1]
+	if lost.Owner != "b" || lost.Records() != 20 || !lost.Since.Equal(since) || gaps[0].Records() != 0 ||
+		!strings.Contains(gaps[0].Message, "kafka-delete-records") {
+		t.Errorf("gaps: %+v", gaps)
+	}
+	accept := func(from, to int64) error { return a.AcceptGap(ctx, "events", "events", lost.Partition, from, to) }
+	if err := accept(0, 19); !errors.Is(err, consumer.ErrOtherLoss) {
+		t.Errorf("another range: %v", err)
+	}
+	if err := a.AcceptGap(ctx, "events", "events", gaps[0].Partition, 0, 20); !errors.Is(err, consumer.ErrNotHalted) {
+		t.Errorf("halted for another reason: %v", err)
+	}
+	if err := a.AcceptGap(ctx, "events", "events", 9, 0, 20); !errors.Is(err, ErrNoPartition) {
+		t.Errorf("no such partition: %v", err)
+	}
+	if err := accept(0, 20); err != nil {
+		t.Fatal(err)
+	}
+	pv := partitionOf(a.o.Catalog.View(), key("events", lost.Partition))
+	if pv.Offset.Next != 20 || pv.Offset.Counters.Lost != 20 {
+		t.Errorf("recorded: %+v", pv.Offset)
+	}
+	if s, err := a.Status(ctx, "events"); err != nil || s.PartitionStatus[lost.Partition].Counters.Lost != 20 {
+		t.Errorf("status: %+v, %v", s, err)
+	}
+	if err := accept(0, 20); !errors.Is(err, consumer.ErrNotHalted) {
+		t.Errorf("accepted twice: %v", err)
+	}
+	w.net.cut("b", true)
+	var silent *UnansweredError
+	if gaps, err := a.Gaps(ctx, "events"); !errors.As(err, &silent) || len(gaps) != 1 || len(silent.Errs) != 1 {
+		t.Errorf("with b out of reach: %+v, %v", gaps, err)
+	}
+	if _, err := a.Gaps(ctx, "nobody"); !errors.Is(err, ErrNoSupervisor) {
+		t.Errorf("gaps of nobody: %v", err)
+	}
+}
+
+// TestShareSpreadsTopics: a node that starts with nothing gets of every topic about what it gets of all.
+func TestShareSpreadsTopics(t *testing.T) {
+	for nodes := 1; nodes < 7; nodes++ {
+		for partitions := range 20 {
+			var ids []string
+			for n := range nodes {
+				ids = append(ids, fmt.Sprint("n", n))
+			}
+			var wanted []catalog.PartitionKey
+			sizes := map[string]int{"a": partitions, "b": 2 * partitions, "c": 8}
+			for topic, size := range sizes {
+				for p := range size {
+					wanted = append(wanted, catalog.PartitionKey{Supervisor: topic, Topic: topic, Partition: int32(p)})
+				}
+			}
+			count := map[string]map[string]int{}
+			for k, n := range share(ids, wanted, nil) {
+				if count[k.Topic] == nil {
+					count[k.Topic] = map[string]int{}
+				}
+				count[k.Topic][n]++
+			}
+			for topic, size := range sizes {
+				for _, n := range ids {
+					if got := count[topic][n]; got < size/nodes-1 || got > (size+nodes-1)/nodes+1 {
+						t.Errorf("%d nodes: %s gets %d of the %d partitions of topic %s", nodes, n, got, size, topic)
+					}
+				}
+			}
+		}
+	}
+}
