@@ -45,7 +45,11 @@ func failed(ctx context.Context, address string, err error) error {
 	if !ok { // ours: what came was not good
 		return fmt.Errorf("ask %s: %w", address, err)
 	}
-	if told := fromStatus(s); told != nil && ctx.Err() == nil {
+	told := fromStatus(s)
+	if errors.Is(told, context.Canceled) && ctx.Err() == nil { // not by the caller: the process stops
+		return fmt.Errorf("%w: %s has broken off: %v", ErrUnreachable, address, told)
+	}
+	if told != nil && ctx.Err() == nil {
 		return fmt.Errorf("%s: %w", address, told)
 	}
 	switch {

@@ -224,6 +224,8 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 		cancel()
 		if err := <-result; (err == nil) != graceful {
 			t.Errorf("graceful: %t: %v", graceful, err)
+		} else if err != nil && (!errors.Is(err, ErrUnreachable) || errors.Is(err, context.Canceled)) {
+			t.Errorf("%v", err)
 		}
 		if err := <-served; err != nil {
 			t.Error(err)

@@ -28,8 +28,10 @@ const (
 // schemas are versions of one datasource: the second has a column more.
 func schemas(dedup bool, key string) []*segment.Schema {
 	columns := []segment.Column{
-		{ID: 100, Name: "id", Type: segment.TypeString}, {ID: 101, Name: "n", Type: segment.TypeLong},
-		{ID: 102, Name: "d", Type: segment.TypeDouble}, {ID: 103, Name: "f", Type: segment.TypeFloat},
+		{ID: 100, Name: "id", Type: segment.TypeString},
+		{ID: 101, Name: "n", Type: segment.TypeLong},
+		{ID: 102, Name: "d", Type: segment.TypeDouble},
+		{ID: 103, Name: "f", Type: segment.TypeFloat},
 		{ID: 104, Name: "j", Type: segment.TypeJSON},
 	}
 	one := &segment.Schema{ID: 1, Columns: columns[:4], Dimensions: []string{"n", "id", "d", "f"}, Dedup: dedup, KeyColumn: key}

@@ -89,6 +89,30 @@ func TestCertificatesAreChecked(t *testing.T) {
 	}
 }
 
+// Processes may have to show certificates themselves.
+func TestBothSidesShowCertificates(t *testing.T) {
+	ca := testkit.NewCA(t)
+	pair := ca.Server(t, "node")
+	server, err := secure.ServerTLS{CertFile: pair.CertFile, KeyFile: pair.KeyFile, ClientCAFile: ca.File}.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := serve(t, ServerOptions{TLS: server})
+	for what, o := range map[string]secure.ClientTLS{
+		"with":    {CAFile: ca.File, CertFile: pair.CertFile, KeyFile: pair.KeyFile},
+		"without": {CAFile: ca.File},
+	} {
+		client, err := o.Config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ask(t, ClientOptions{TLS: client}).Status(t.Context(), address, nil)
+		if want := what == "without"; errors.Is(err, ErrUnreachable) != want {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // Without TLS the token stays on this machine, unless its owner says otherwise.
 func TestTokenDoesNotLeaveThisMachineInPlainText(t *testing.T) {
 	c := ask(t, ClientOptions{Token: peerSecret})
