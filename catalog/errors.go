@@ -10,6 +10,9 @@ var (
 	ErrConflict = errors.New("the catalog has changed")
 	// ErrUnknown: the transaction may or may not have taken effect. Step down, reload, clean nothing up.
 	ErrUnknown = errors.New("outcome unknown")
+	// ErrUnanswered goes with ErrUnknown where the store has not told the outcome, rather than told that it cannot be known
+	// any more: the very same request may be made again until it is answered, and then finds its own work.
+	ErrUnanswered = errors.New("the catalog store has not answered")
 	// ErrOwned: another node owns the partition, or holds the claim.
 	ErrOwned = errors.New("owned by another node")
 	// ErrSessionLost: the session's lease is gone. Register again.

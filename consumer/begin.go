@@ -70,8 +70,7 @@ func (w *worker) begin(ctx context.Context, a Assignment) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// A conflict is cured by reading again: the floors or the format have just changed.
-		if final(err) && !errors.Is(err, catalog.ErrConflict) {
+		if final(err) && !curedByReading(err) {
 			return err
 		}
 		w.failing(err)
@@ -82,6 +81,12 @@ func (w *worker) begin(ctx context.Context, a Assignment) error {
 		}
 		pause = min(2*pause, w.d.Backoff)
 	}
+}
+
+// curedByReading: the floors or the format have just changed, or a beginning was not answered: what stands in the catalog
+// is read again.
+func curedByReading(err error) bool {
+	return errors.Is(err, catalog.ErrConflict) || (errors.Is(err, catalog.ErrUnknown) && !errors.Is(err, catalog.ErrIncarnation))
 }
 
 func (w *worker) tryBegin(ctx context.Context, a Assignment) error {

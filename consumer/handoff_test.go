@@ -173,7 +173,8 @@ func (o *lossyOffsets) Append(ctx context.Context, r catalog.AppendRequest) (int
 	return revision, err
 }
 
-func TestUnknownOutcomeStepsDownAndReloads(t *testing.T) {
+// An outcome that the catalog says cannot be known any more is another owner's business.
+func TestUnknowableOutcomeStepsDownAndReloads(t *testing.T) {
 	o := &lossyOffsets{}
 	r := newRig(t, func(opts *Options) { o.Offsets = opts.Offsets; opts.Offsets = o })
 	o.lose.Store(true)

@@ -19,7 +19,6 @@ import (
 	"drumlin/catalog/memkv"
 	"drumlin/indexer"
 	"drumlin/internal/failpoint"
-	"drumlin/objectstore"
 	"drumlin/objectstore/mem"
 	"drumlin/rollup"
 	"drumlin/segment"
@@ -37,7 +36,8 @@ type rig struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
 	kafka   *Kafka
-	store   objectstore.Store
+	store   *shakyObjects
+	kv      *shakyKV
 	cat     *catalog.Catalog
 	session *catalog.Session
 	options Options
@@ -49,7 +49,7 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, store: mem.New(), ended: make(chan error, 10), mem: memory.NewCheckedAllocator(offHeap{})}
+	r := &rig{t: t, store: &shakyObjects{Store: mem.New()}, kv: &shakyKV{Backend: memkv.New(nil)}, ended: make(chan error, 10), mem: memory.NewCheckedAllocator(offHeap{})}
 	var err error
 	r.cluster, err = kfake.NewCluster(kfake.NumBrokers(1))
 	r.must(err)
@@ -60,7 +60,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 	r.kafka, err = NewKafka(map[string]string{"bootstrap.servers": strings.Join(r.cluster.ListenAddrs(), ",")})
 	r.must(err)
 	t.Cleanup(r.kafka.Close)
-	r.cat, err = catalog.Open(t.Context(), catalog.Options{KV: memkv.New(nil), Objects: r.store})
+	r.cat, err = catalog.Open(t.Context(), catalog.Options{KV: r.kv, Objects: r.store})
 	r.must(err)
 	t.Cleanup(func() { r.must(r.cat.Close()) })
 	r.register("node-1")

@@ -149,10 +149,17 @@ func (w *worker) acknowledge(ctx context.Context, facts segment.Facts, now stand
 	return now, nil
 }
 
-// retry repeats what may succeed later, with full jitter. What it returns means that the worker must step down.
+// Bounds of what is said about a failure that goes on.
+const quietFor = 30 * time.Second
+
+// retry repeats what may succeed later, with full jitter, for as long as it takes: while the catalog or the object store do
+// not answer, the rows wait in hot memory, until its budget pauses the reading. A request whose outcome is not known is
+// made again as it was, and then finds its own work. What retry returns means that the worker must step down.
 func (w *worker) retry(ctx context.Context, what string, try func() error) error {
 	pause := 20 * time.Millisecond
+	var said time.Time
 	for {
+		began := time.Now()
 		err := try()
 		if err == nil {
 			w.trouble.Store(nil)
@@ -162,20 +169,27 @@ func (w *worker) retry(ctx context.Context, what string, try func() error) error
 		}
 		w.d.metrics.failedHandoff(w.key)
 		w.trouble.Store(&trouble{err: fmt.Errorf("%s: %w", what, err), at: time.Now()})
-		w.log.Warn("retrying", "what", what, "error", err)
+		if time.Since(said) >= quietFor {
+			said = time.Now()
+			w.log.Warn("retrying", "what", what, "error", err)
+		}
 		if err := sleep(ctx, rand.N(pause)+time.Millisecond); err != nil {
 			return err
 		}
-		pause = min(2*pause, w.d.Backoff)
+		// An attempt that takes long, such as making large segments, is repeated less often.
+		pause = min(2*pause, max(w.d.Backoff, 2*time.Since(began)))
 	}
 }
 
-// final says that trying again cannot help: the partition belongs to someone else, nobody knows what happened, or the
-// request itself is wrong.
+// final says that trying again cannot help: the partition belongs to someone else, what became of a request can no longer
+// be found out, or the request itself is wrong.
 func final(err error) bool {
+	if errors.Is(err, catalog.ErrUnanswered) && !errors.Is(err, catalog.ErrIncarnation) {
+		return false
+	}
 	for _, e := range []error{
 		catalog.ErrFenced, catalog.ErrConflict, catalog.ErrUnknown, catalog.ErrInvalid, catalog.ErrCorrupt,
-		catalog.ErrFormat, catalog.ErrIncarnation, catalog.ErrClosed, context.Canceled, errMiscounted,
+		catalog.ErrFormat, catalog.ErrIncarnation, catalog.ErrClosed, errMiscounted,
 	} {
 		if errors.Is(err, e) {
 			return true

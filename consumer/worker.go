@@ -14,7 +14,7 @@ import (
 
 const (
 	chunkRecords       = 1024                   // worked on before the loop looks at anything else
-	maxQueuedSteps     = 8                      // handoffs that wait; beyond it nothing is fetched
+	maxQueuedSteps     = 256                    // handoffs that wait, small ones: hot memory ends sooner where they are not
 	dryPublishEvery    = 20 * time.Millisecond  // between publications while records come slower than they are read
 	pauseRecheckEvery  = 20 * time.Millisecond  // while hot memory is at its limit
 	housekeepingEvery  = 500 * time.Millisecond // at the latest

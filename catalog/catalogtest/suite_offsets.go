@@ -108,8 +108,13 @@ func testBegin(t *testing.T, factory Factory) {
 	if err != nil || !found || mod != rev || off.Facts != start.Facts {
 		t.Errorf("offset %+v at %d, %v", off, mod, err)
 	}
-	if _, err := e.c.Begin(t.Context(), owner, start); !errors.Is(err, catalog.ErrConflict) {
-		t.Errorf("begin again: %v", err)
+	if again, err := e.c.Begin(t.Context(), owner, start); err != nil || again != rev {
+		t.Errorf("the same beginning again: revision %d, not %d: %v", again, rev, err)
+	}
+	other := start
+	other.Next++
+	if _, err := e.c.Begin(t.Context(), owner, other); !errors.Is(err, catalog.ErrConflict) {
+		t.Errorf("begin elsewhere: %v", err)
 	}
 	r, err := catalog.DecodeRecord(off.Record, e.objects.read(t, off.Record))
 	if err != nil || r.Kind != catalog.RecordBegin || !reflect.DeepEqual(r.Offset, off) {
@@ -128,7 +133,12 @@ func testAcknowledge(t *testing.T, factory Factory) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.c.Acknowledge(t.Context(), w.Owner, w.Revision, w.Offset, facts); !errors.Is(err, catalog.ErrConflict) {
+	if again, err := e.c.Acknowledge(t.Context(), w.Owner, w.Revision, w.Offset, facts); err != nil || again != rev {
+		t.Errorf("the same acknowledgement again: revision %d, not %d: %v", again, rev, err)
+	}
+	other := facts
+	other.RetentionFloorMillis++
+	if _, err := e.c.Acknowledge(t.Context(), w.Owner, w.Revision, w.Offset, other); !errors.Is(err, catalog.ErrConflict) {
 		t.Errorf("acknowledge at an old revision: %v", err)
 	}
 	w.Offset.Facts, w.Revision = facts, rev
