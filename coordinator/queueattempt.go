@@ -43,8 +43,10 @@ type verdict struct {
 
 // run claims the task, does its work, and writes down what has become of it. An error means that the catalog or the store
 // could not be asked; whatever has been left half done, the task is taken up again.
-func (a *attempt) run(ctx context.Context, session *catalog.Session, claims compaction.Claims) (err error) {
+// process ends with the work of this whole process, ctx also where this attempt is to end.
+func (a *attempt) run(ctx, process context.Context, session *catalog.Session, claims compaction.Claims) (err error) {
 	claim, err := session.ClaimTask(ctx, a.id)
+	a.q.claimEnded(a.id, err)
 	if errors.Is(err, catalog.ErrOwned) {
 		_, err = a.q.catalog.Refresh(ctx) // shows who has been faster
 		return err
@@ -52,7 +54,7 @@ func (a *attempt) run(ctx context.Context, session *catalog.Session, claims comp
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.unclaim(ctx, session, claim)) }()
+	defer func() { err = errors.Join(err, a.unclaim(process, session, claim)) }()
 	// Taking a task up outlives ctx: a task that has begun is put back in good order.
 	begin, cancelBegin := context.WithTimeout(context.WithoutCancel(ctx), a.q.o.FinishTimeout)
 	task, parsed, err := a.take(begin, claim)
@@ -64,27 +66,45 @@ func (a *attempt) run(ctx context.Context, session *catalog.Session, claims comp
 	if v == nil { // the session is lost, and the claim with it
 		return nil
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.q.o.FinishTimeout)
-	defer cancel()
-	return a.finish(end, task, report, v)
+	return a.insist(process, session, a.finisher(task, report, v))
 }
 
 // unclaim gives the task's claim up; where it cannot, it goes with the session.
-func (a *attempt) unclaim(ctx context.Context, session *catalog.Session, claim catalog.Claim) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.q.o.FinishTimeout)
-	defer cancel()
+func (a *attempt) unclaim(process context.Context, session *catalog.Session, claim catalog.Claim) error {
+	return a.insist(process, session, func(ctx context.Context) error { return session.Unclaim(ctx, claim) })
+}
+
+// insist repeats what must be written down at the end of an attempt, for as long as the session lives: a task whose claim is
+// held, and that nobody works on, would wait for the end of this process. Once the process stops it is tried for a while only;
+// the claim goes with the session then.
+func (a *attempt) insist(process context.Context, session *catalog.Session, write func(context.Context) error) error {
 	for pause := firstUpdatePause; ; pause = min(2*pause, time.Second) {
-		err := session.Unclaim(ctx, claim)
-		if err == nil || ctx.Err() != nil {
+		within, cancel := context.WithTimeout(context.WithoutCancel(process), a.q.o.FinishTimeout)
+		err := write(within)
+		cancel()
+		if err == nil || process.Err() != nil || refused(err) {
 			return err
 		}
 		select {
 		case <-session.Lost():
 			return nil
 		default:
-			wait(ctx, pause)
+			a.q.log.Warn("the end of an attempt could not be written down; trying again", "task", a.id, "error", err)
+			wait(process, pause)
 		}
 	}
+}
+
+// refused says that the catalog has answered, and answers the same however often it is asked.
+func refused(err error) bool {
+	for _, e := range []error{
+		catalog.ErrInvalid, catalog.ErrCorrupt, catalog.ErrFormat, catalog.ErrIncarnation, catalog.ErrClosed, catalog.ErrSessionLost,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // take writes down that this process runs the task. It returns nil where the task is not to be run: it has ended, or others

@@ -61,17 +61,28 @@ func (a *attempt) tellProgress(ctx context.Context, epoch int64) {
 	}
 }
 
-// finish writes log and report beside the data, and then what has become of the task.
-func (a *attempt) finish(ctx context.Context, t *catalog.Task, report *compaction.Report, v *verdict) error {
-	log := a.keep(ctx, t, "log.txt", a.log.Bytes())
-	reported := ""
-	if report != nil {
-		text, err := reportText(t.ID, report)
-		if err != nil {
-			return fmt.Errorf("write the report of task %s: %w", t.ID, err)
+// finisher returns what writes log and report beside the data, and then what has become of the task. It may be called again after
+// it has failed: what it has written once it does not write again.
+func (a *attempt) finisher(t *catalog.Task, report *compaction.Report, v *verdict) func(context.Context) error {
+	kept, log, reported := false, "", ""
+	return func(ctx context.Context) error {
+		if !kept {
+			log = a.keep(ctx, t, "log.txt", a.log.Bytes())
+			if report != nil {
+				text, err := reportText(t.ID, report)
+				if err != nil {
+					return fmt.Errorf("write the report of task %s: %w", t.ID, err)
+				}
+				reported = a.keep(ctx, t, "report.json", text)
+			}
+			kept = true
 		}
-		reported = a.keep(ctx, t, "report.json", text)
+		return a.settle(ctx, t, v, log, reported)
 	}
+}
+
+// settle writes down what has become of the task. log and reported name what it has left behind; empty: nothing.
+func (a *attempt) settle(ctx context.Context, t *catalog.Task, v *verdict, log, reported string) error {
 	done, total := a.progress.get()
 	var last catalog.Task
 	err := a.update(ctx, t.Epoch, func(t *catalog.Task) {

@@ -45,12 +45,13 @@ type queue struct {
 	mu       sync.Mutex
 	attempts map[string]*attempt  // by task
 	pauses   map[string]time.Time // tasks that could not even be begun: when to try again
+	unsure   map[string]bool      // tasks that this process may have claimed without having heard of it
 }
 
 func newQueue(o *Options, metrics *taskMetrics) *queue {
 	return &queue{
 		catalog: o.Catalog, worker: o.Worker, objects: o.Objects, node: o.Node, o: o.Compaction, now: o.Now, log: o.Logger,
-		metrics: metrics, kick: make(chan struct{}, 1), attempts: map[string]*attempt{}, pauses: map[string]time.Time{},
+		metrics: metrics, kick: make(chan struct{}, 1), attempts: map[string]*attempt{}, pauses: map[string]time.Time{}, unsure: map[string]bool{},
 	}
 }
 
@@ -110,17 +111,30 @@ func (q *queue) advance(ctx context.Context, session *catalog.Session, claims *b
 func (q *queue) claimedLocked(t *catalog.TaskView) bool {
 	_, here := q.attempts[t.ID]
 	_, paused := q.pauses[t.ID]
-	return t.Claimed || here || paused
+	return t.Claimed && !q.unsure[t.ID] || here || paused
+}
+
+// claimEnded notes how an attempt to claim a task has ended. A claim that was never answered may be there: this process claims
+// again, which gives it what it holds, or tells who does.
+func (q *queue) claimEnded(id string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err == nil || errors.Is(err, catalog.ErrOwned) || errors.Is(err, catalog.ErrSessionLost) {
+		delete(q.unsure, id)
+		return
+	}
+	q.unsure[id] = true
 }
 
 // begin runs one attempt beside the loop. Called with mu held.
 func (q *queue) begin(ctx context.Context, session *catalog.Session, claims *bucketClaims, id string, wg *sync.WaitGroup) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	process := ctx
+	ctx, cancel := context.WithCancelCause(process)
 	a := &attempt{q: q, id: id, cancel: cancel, log: &taskLog{}}
 	q.attempts[id] = a
 	wg.Go(func() {
 		defer cancel(nil)
-		err := a.run(ctx, session, claims)
+		err := a.run(ctx, process, session, claims)
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		delete(q.attempts, id)
