@@ -285,7 +285,39 @@ func TestTheObjectGoesWhileItIsRead(t *testing.T) {
 	}
 }
 
-// TestThirtyPercentFail is S3's bad day.
+// badDay is how long S3 fails for in the long profile.
+const badDay = 10 * time.Minute
+
+// TestABadDay keeps thirty percent failing for long: the budget of retries lasts.
+func TestABadDay(t *testing.T) {
+	if os.Getenv("DRUMLIN_TEST_LONG") == "" {
+		t.Skip("set DRUMLIN_TEST_LONG: ten minutes")
+	}
+	f := newTroubled(t, func(o *s3.Options) { o.MaxAttempts = 0 })
+	f.proxy.SetRules(harness.S3Rules{FailShare: 0.3})
+	var wg sync.WaitGroup
+	end := time.Now().Add(badDay)
+	for w := range 8 {
+		wg.Go(func() {
+			for i := 0; time.Now().Before(end); i++ {
+				key := fmt.Sprintf("d/%d-%d", w, i)
+				// What a caller does with an unknown outcome: the same again.
+				err := put(t.Context(), f.Store, key, key)
+				for attempt := 1; errors.Is(err, objectstore.ErrUnknown) && attempt < 4; attempt++ {
+					err = put(t.Context(), f.Store, key, key)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				wantContent(t, f.straight, key, key)
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d of %d requests failed", f.proxy.Troubled(), f.proxy.Requests())
+}
+
+// TestThirtyPercentFail is S3's bad day, in short.
 func TestThirtyPercentFail(t *testing.T) {
 	f := newTroubled(t, func(o *s3.Options) { o.MaxAttempts = 0 })
 	f.proxy.SetRules(harness.S3Rules{FailShare: 0.3})

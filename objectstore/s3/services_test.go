@@ -114,6 +114,9 @@ func checkBasics(t *testing.T, s *s3.Store) {
 // TestContractOnThePoorestService: one that ignores everything that may be left out keeps the contract, but for two writers
 // of one key at one moment: the last of them wins. Keys are unique, so that there is one writer.
 func TestContractOnThePoorestService(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same code as in the other tests, once more")
+	}
 	g := startGateway(t)
 	proxy := harness.NewS3Proxy(t, g.endpoint)
 	proxy.SetRules(harness.S3Rules{
