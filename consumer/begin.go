@@ -119,6 +119,7 @@ func (w *worker) tryBegin(ctx context.Context, a Assignment) error {
 	w.plan, w.target = current, target
 	w.standing = standing{offset: off, modRevision: mod, revision: mod}
 	w.next, w.leaderEpoch, w.clock, w.cutFrom = off.Next, off.LeaderEpoch, off.ClockMillis, off.Next
+	w.newestMillis.Store(off.ClockMillis)
 	w.rejectedTotal, w.unparseableTotal = off.Counters.Rejected, off.Counters.Unparseable
 	w.catchUp, w.stableEnd = bounds.StableEnd, bounds.StableEnd
 	w.hot.begin(off.Generation, off.Next, mod, w.catchUp, off.Facts)

@@ -254,6 +254,7 @@ func (w *worker) publish() error {
 	if err := w.hot.publish(data, rejects, w.cutFrom, w.next); err != nil {
 		return fmt.Errorf("%s: %w", w.place(), err)
 	}
+	w.newestMillis.Store(w.clock)
 	if w.d.memory.used.Load() >= w.d.MaxHotBytes/100*handoffFrom {
 		w.d.budget.look()
 	}

@@ -56,6 +56,12 @@ func NewManager(o Options) (*Manager, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	out := &Manager{d: d, workers: map[catalog.PartitionKey]*worker{}, cancel: cancel}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(newGauges(out.list, memory, o.MaxHotBytes)); err != nil {
+			cancel()
+			return nil, fmt.Errorf("consumer: register metrics: %w", err)
+		}
+	}
 	out.background.Go(func() { d.budget.run(ctx, out.list) })
 	out.background.Go(func() { d.advisor.run(ctx) })
 	return out, nil

@@ -11,11 +11,11 @@ import (
 	"drumlin/segment"
 )
 
-// metrics have Druid's names, with underscores for slashes. A nil *metrics counts nothing.
+// metrics count what happens. Those that Druid has too have Druid's names, with underscores for slashes. A nil *metrics counts nothing.
 type metrics struct {
 	processed, unparseable, duplicate, handoffs, handoffFailed *prometheus.CounterVec
 	handoffTime                                                *prometheus.HistogramVec
-	lag, hotRows, hotBytes                                     *prometheus.GaugeVec
+	handoffRows, handoffBytes                                  *prometheus.CounterVec
 }
 
 var partitionLabels = []string{"supervisor", "topic", "partition"}
@@ -27,18 +27,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, partitionLabels)
 	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, partitionLabels)
-	}
 	m := &metrics{
 		processed:     counter("ingest_events_processed", "Records read into rows."),
 		unparseable:   counter("ingest_events_unparseable", "Records rejected, for whatever reason."),
 		duplicate:     counter("ingest_events_duplicate", "Copies found inside the range of one handoff."),
 		handoffs:      counter("ingest_handoff_count", "Handoffs committed."),
 		handoffFailed: counter("ingest_handoff_failed", "Failed attempts to hand off, each of which was repeated or ended the worker."),
-		lag:           gauge("ingest_kafka_partitionLag", "Records between what has been read and the end of what is decided."),
-		hotRows:       gauge("ingest_hot_rows", "Hot rows that are not committed yet."),
-		hotBytes:      gauge("ingest_hot_bytes", "Bytes of hot rows, committed ones in their grace included."),
+		handoffRows:   counter("drumlin_ingest_handoff_rows_total", "Rows and rejects in committed handoffs."),
+		handoffBytes:  counter("drumlin_ingest_handoff_bytes_total", "Bytes of the segments of committed handoffs."),
 		handoffTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ingest_handoff_time", Help: "Seconds from the cut of a handoff to its commit.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 10),
@@ -46,7 +42,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.processed, m.unparseable, m.duplicate, m.handoffs, m.handoffFailed, m.lag, m.hotRows, m.hotBytes, m.handoffTime,
+		m.processed, m.unparseable, m.duplicate, m.handoffs, m.handoffFailed, m.handoffRows, m.handoffBytes, m.handoffTime,
 	} {
 		errs = append(errs, r.Register(c))
 	}
@@ -65,10 +61,16 @@ func (m *metrics) read(k catalog.PartitionKey, rows, rejects int64) {
 	m.unparseable.WithLabelValues(labels(k)...).Add(float64(rejects))
 }
 
-func (m *metrics) handedOff(k catalog.PartitionKey, c segment.Counters, took time.Duration) {
+func (m *metrics) handedOff(k catalog.PartitionKey, c segment.Counters, segments []segment.Meta, took time.Duration) {
 	if m == nil {
 		return
 	}
+	var bytes int64
+	for i := range segments {
+		bytes += segments[i].Bytes
+	}
+	m.handoffRows.WithLabelValues(labels(k)...).Add(float64(c.Stored + c.Rejected))
+	m.handoffBytes.WithLabelValues(labels(k)...).Add(float64(bytes))
 	m.handoffs.WithLabelValues(labels(k)...).Inc()
 	m.duplicate.WithLabelValues(labels(k)...).Add(float64(c.Duplicates))
 	m.handoffTime.WithLabelValues(labels(k)...).Observe(took.Seconds())
@@ -77,26 +79,5 @@ func (m *metrics) handedOff(k catalog.PartitionKey, c segment.Counters, took tim
 func (m *metrics) failedHandoff(k catalog.PartitionKey) {
 	if m != nil {
 		m.handoffFailed.WithLabelValues(labels(k)...).Inc()
-	}
-}
-
-func (m *metrics) observe(s *PartitionStatus) {
-	if m == nil {
-		return
-	}
-	m.hotRows.WithLabelValues(labels(s.Key)...).Set(float64(s.HotRows))
-	m.hotBytes.WithLabelValues(labels(s.Key)...).Set(float64(s.HotBytes))
-	if s.Lag >= 0 {
-		m.lag.WithLabelValues(labels(s.Key)...).Set(float64(s.Lag))
-	}
-}
-
-// forget takes away the gauges of a partition that is no longer read here.
-func (m *metrics) forget(k catalog.PartitionKey) {
-	if m == nil {
-		return
-	}
-	for _, g := range []*prometheus.GaugeVec{m.lag, m.hotRows, m.hotBytes} {
-		g.DeleteLabelValues(labels(k)...)
 	}
 }

@@ -86,7 +86,6 @@ func (w *worker) report() {
 		s.Handoffs++
 	}
 	w.status.Store(s)
-	w.d.metrics.observe(s)
 }
 
 func (w *worker) state() State {

@@ -125,7 +125,7 @@ func (w *worker) append(ctx context.Context, r segment.OffsetRange, h *handoff, 
 	}
 	w.log.Info("handed off", "from", h.from, "to", h.to, "stored", c.Stored, "duplicates", c.Duplicates, "rejected", c.Rejected,
 		"skipped", c.Skipped, "lost", c.Lost, "segments", len(segments), "revision", revision, "took", time.Since(h.began))
-	w.d.metrics.handedOff(w.key, c, time.Since(h.began))
+	w.d.metrics.handedOff(w.key, c, segments, time.Since(h.began))
 	w.d.advisor.advise(Advice{
 		Spec: h.spec, Topic: w.key.Topic, Partition: w.key.Partition, Offset: next.Next, LeaderEpoch: next.LeaderEpoch,
 	})

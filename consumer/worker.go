@@ -41,6 +41,8 @@ type worker struct {
 	draining atomic.Int64 // bytes that handoffs hold: they come free by themselves
 	trouble  atomic.Pointer[trouble]
 
+	newestMillis atomic.Int64 // largest Kafka timestamp of what can be read; 0: none yet
+
 	loopState
 }
 
@@ -143,7 +145,6 @@ func newWorker(d *deps, a Assignment) *worker {
 // run reads until it is stopped (nil) or must step down. The hot rows are gone when it returns.
 func (w *worker) run(ctx context.Context, a Assignment) error {
 	defer w.hot.close()
-	defer w.d.metrics.forget(w.key)
 	if err := w.beginUnlessStopped(ctx, a); err != nil {
 		if w.isStopping() {
 			return nil
