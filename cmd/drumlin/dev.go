@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +30,7 @@ two data directories run side by side when they are given different ports.`,
 			if verbose {
 				level = slog.LevelDebug
 			}
-			points, err := failpoint.Parse(env.Getenv("DRUMLIN_FAILPOINTS"), killSelf)
+			points, err := failpoint.Parse(env.Getenv("DRUMLIN_FAILPOINTS"), failpointActions())
 			if err != nil {
 				return cli.Usage(err)
 			}
@@ -60,16 +58,4 @@ two data directories run side by side when they are given different ports.`,
 	f.DurationVar(&config.CollectGrace, "collect-grace", config.CollectGrace, "how long what a compaction has replaced stays for readers")
 	f.BoolVar(&verbose, "verbose", false, "log every step")
 	return cmd
-}
-
-// killSelf ends the process as kill -9 does: nothing is flushed, nothing is given up.
-func killSelf(name string) error {
-	self, err := os.FindProcess(os.Getpid())
-	if err != nil {
-		return fmt.Errorf("failpoint %s: %w", name, err)
-	}
-	if err := self.Kill(); err != nil {
-		return fmt.Errorf("failpoint %s: %w", name, err)
-	}
-	select {} // the signal is on its way
 }

@@ -52,7 +52,7 @@ left in the environment: ${NAME} in the file is taken from there.`,
 			if f.dryRun {
 				return config.Print(env.Stdout, c)
 			}
-			points, err := failpoint.Parse(env.Getenv("DRUMLIN_FAILPOINTS"), killSelf)
+			points, err := failpoint.Parse(env.Getenv("DRUMLIN_FAILPOINTS"), failpointActions())
 			if err != nil {
 				return cli.Usage(err)
 			}

@@ -2,6 +2,8 @@ package failpoint
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -48,23 +50,28 @@ func (s *Set) Hit(name string) error {
 	return p.action(name)
 }
 
-// Parse arms points from text such as "handoff.after_upload=kill@2,commit.before=kill": the action named kill ends the
-// process at the given hit (the first, where no number is given).
-func Parse(text string, kill func(name string) error) (*Set, error) {
+// Actions are what a test can ask for at a point, by their names.
+type Actions map[string]func(name string) error
+
+// Parse arms points from text such as "handoff.after_upload=kill@2,commit.before=pause": the named action runs at the given
+// hit (the first, where no number is given).
+func Parse(text string, actions Actions) (*Set, error) {
 	s := New()
 	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
-		name, action, ok := strings.Cut(strings.TrimSpace(item), "=")
+		name, what, ok := strings.Cut(strings.TrimSpace(item), "=")
 		nth := 1
-		verb, count, counted := strings.Cut(action, "@")
+		verb, count, counted := strings.Cut(what, "@")
 		if counted {
 			if _, err := fmt.Sscanf(count, "%d", &nth); err != nil || nth < 0 {
 				return nil, fmt.Errorf("failpoint %q: the hit after @ must be a number, 0 or more", item)
 			}
 		}
-		if !ok || name == "" || verb != "kill" {
-			return nil, fmt.Errorf("failpoint %q: write name=kill or name=kill@N", item)
+		action := actions[verb]
+		if !ok || name == "" || action == nil {
+			return nil, fmt.Errorf("failpoint %q: write name=ACTION or name=ACTION@N; actions are %s", item,
+				strings.Join(slices.Sorted(maps.Keys(actions)), ", "))
 		}
-		s.Arm(name, nth, kill)
+		s.Arm(name, nth, action)
 	}
 	return s, nil
 }

@@ -6,8 +6,11 @@ import (
 )
 
 func TestAPointFiresAtItsHit(t *testing.T) {
-	boom := errors.New("boom")
-	s, err := Parse("a.b=kill@3, c=kill", func(string) error { return boom })
+	boom, stopped := errors.New("boom"), errors.New("stopped")
+	s, err := Parse("a.b=kill@3, c=kill,d=pause@2", Actions{
+		"kill":  func(string) error { return boom },
+		"pause": func(string) error { return stopped },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,6 +21,11 @@ func TestAPointFiresAtItsHit(t *testing.T) {
 	}
 	if got := s.Hit("c"); !errors.Is(got, boom) {
 		t.Errorf("the first hit of c: %v", got)
+	}
+	for hit, want := range []error{nil, stopped, nil} {
+		if got := s.Hit("d"); !errors.Is(got, want) {
+			t.Errorf("hit %d of d: %v, want %v", hit+1, got, want)
+		}
 	}
 	if got := s.Hit("not armed"); got != nil {
 		t.Errorf("a point that is not armed: %v", got)
@@ -30,7 +38,7 @@ func TestAPointFiresAtItsHit(t *testing.T) {
 
 func TestTextThatArmsNothingIsRefused(t *testing.T) {
 	for _, text := range []string{"a", "a=", "a=burn", "=kill", "a=kill@x", "a=kill@-1"} {
-		if _, err := Parse(text, func(string) error { return nil }); err == nil {
+		if _, err := Parse(text, Actions{"kill": func(string) error { return nil }}); err == nil {
 			t.Errorf("%q is accepted", text)
 		}
 	}
