@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,13 +47,16 @@ func StartParts(t testing.TB, o PartsOptions) *Parts {
 	if members == 0 {
 		members = 3
 	}
+	// A broker that was killed may come back when its old session is over.
+	properties := map[string]string{"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
+	maps.Copy(properties, o.KafkaProperties)
 	parts := &Parts{hostsKafka: freeAddress(t)}
 	_, port := splitAddress(t, parts.hostsKafka)
 	Together(
 		t,
 		func(t testing.TB) {
 			parts.Kafka = StartKafka(t, KafkaOptions{
-				Properties: o.KafkaProperties,
+				Properties: properties,
 				Named:      map[string]string{"HOSTS": kafkaHostName + ":" + port},
 			})
 			parts.hostsKafka = parts.Kafka.Addresses["HOSTS"]
