@@ -186,7 +186,7 @@ func TestTheDocumentNamesEveryPath(t *testing.T) {
 	tasks, settings := twoTasks(), &fakeCompaction{}
 	h := newHandler(t, Options{
 		Queries: answering(sample()), Supervisors: sup, Controls: sup, Gatherer: prometheus.NewRegistry(), Tasks: tasks, TaskOutputs: tasks,
-		AutoCompaction: settings, CompactionProgress: settings, Rules: settings,
+		AutoCompaction: settings, CompactionProgress: settings, Rules: settings, Gaps: &fakeGaps{},
 	})
 	e := decodeError(t, call(h, "GET", "/nothing", "", ""))
 	paths := strings.Split(e.Context["paths"], ", ")

@@ -89,8 +89,8 @@ func TestNodesComeAndGo(t *testing.T) {
 		}
 		return n
 	}
-	if n := moved(); n > 12+8 {
-		t.Errorf("%d starts of 12 partitions, of which 8 had to move", n)
+	if n := moved(); n > 12+6+4 { // as many as where b has come before c
+		t.Errorf("%d starts of 12 partitions, of which 6 and then 4 had to move", n)
 	}
 	before := moved()
 	endB()

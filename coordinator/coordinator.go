@@ -167,6 +167,11 @@ func New(o Options) *Coordinator {
 	if c.cluster, err = newClusterMetrics(o.Registerer, c.owned); err != nil {
 		c.err = errors.Join(c.err, fmt.Errorf("register the metrics of the cluster: %w", err))
 	}
+	if o.Registerer != nil && slices.Contains(o.Node.Roles, RoleCoordinate) {
+		if err := o.Registerer.Register(newLayoutMetrics(o.Catalog)); err != nil {
+			c.err = errors.Join(c.err, fmt.Errorf("register the metrics of datasources: %w", err))
+		}
+	}
 	if o.Topics == nil && (o.Ingest != nil || slices.Contains(o.Node.Roles, RoleCoordinate)) {
 		c.err = errors.Join(c.err, fmt.Errorf("a coordinator with the role %s or %s needs Topics, to know what there is to read",
 			RoleIngest, RoleCoordinate))

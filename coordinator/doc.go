@@ -14,6 +14,8 @@
 //     slow, holds up no other one.
 //   - That two processes share the partitions differently for a moment is harmless: the catalog lets one own a partition,
 //     and its epoch fences every commit.
+//   - A partition that the catalog says this process owns is read or given back here, also where the reply to the request that made it
+//     so was lost.
 //   - A task's state is what the catalog says. Whoever changes it compares the value that he has read, and a process changes
 //     a running task only while the task names the claim under which it began. A running task whose claim is gone is begun
 //     anew by anyone; what it has done already is found done.
@@ -22,7 +24,16 @@
 // Standing duties (policies, retention, collection, forgetting ended tasks) run in one process at a time, the holder of a
 // claim. That two do so for a moment is harmless: each of their writes compares what it has read.
 //
+// Several processes are one cluster by the catalog alone: what others read, run and hold is in the view, and what only a partition's
+// reader or a task's runner knows is asked of him (Peers), each process once and within a second. One that does not answer is named;
+// what it knows is then unknown, and never taken for nothing.
+//
+// While the store does not answer, everything goes on: workers read, tasks run, and what has to be written down is tried again. The
+// session is lost only when the store says that its lease is gone; then the hot rows are dropped and read again by whoever acquires
+// their partitions.
+//
 // A session starts in this order: registration of the node · sharing of partitions, discovery of topics · tasks · duties.
-// It ends: no new steps, tasks or duties, and running tasks are put back (or left, where the session is lost) while the hot
-// rows are handed off · partitions released · tasks and duties waited for · the lease revoked.
+// It ends: the node announces that it leaves, so that others get each partition as soon as it is released · no new steps, tasks or
+// duties, and running tasks are put back (or left, where the session is lost) while the hot rows are handed off · partitions
+// released · tasks and duties waited for · the lease revoked.
 package coordinator

@@ -38,7 +38,9 @@ func (d *duties) run(ctx context.Context, session *catalog.Session, claims *buck
 			continue
 		}
 		d.c.o.Logger.Info("this process has the standing duties now", "node", d.c.o.Node.ID)
+		d.c.metrics.duties(true)
 		d.serve(ctx, claims)
+		d.c.metrics.duties(false)
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.c.o.LeaseTTL)
 		if err := session.Unclaim(end, claim); err != nil {
 			d.c.o.Logger.Info("the standing duties go with this node's lease", "error", err)

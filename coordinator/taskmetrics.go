@@ -21,6 +21,7 @@ type taskMetrics struct {
 	waitingBytes, doneBytes, skipBytes *prometheus.GaugeVec // by datasource and policy
 	waitingChunks, doneChunks, skipped *prometheus.GaugeVec // by datasource and policy
 	dutyFailures                       *prometheus.CounterVec
+	dutyHolder                         prometheus.Gauge
 }
 
 func newTaskMetrics(r prometheus.Registerer) (*taskMetrics, error) {
@@ -69,6 +70,7 @@ func newTaskMetrics(r prometheus.Registerer) (*taskMetrics, error) {
 		waitingChunks: gauges("interval_waitCompact_count", "Chunks that are worth compacting.", "dataSource", "policy"),
 		doneChunks:    gauges("interval_compacted_count", "Chunks that need nothing.", "dataSource", "policy"),
 		skipped:       gauges("interval_skipCompact_count", "Chunks that are left alone for now.", "dataSource", "policy"),
+		dutyHolder:    gauge("drumlin_coordinator_duties", "1 while this process has the standing duties of the cluster."),
 		dutyFailures:  counters("coordinator_duty_failed_count", "Rounds of a standing duty that failed and come again.", "duty"),
 	}
 	var errs []error
@@ -107,6 +109,26 @@ func (m *taskMetrics) ended(t *catalog.Task) {
 	case catalog.TaskWaiting:
 		m.retried.WithLabelValues(t.Datasource, t.Type).Inc()
 	case catalog.TaskRunning:
+	}
+}
+
+// duties says whether this process has the standing duties. Only then does it show the cluster's tasks: what it has shown before
+// would be taken for the cluster's.
+func (m *taskMetrics) duties(has bool) {
+	if m == nil {
+		return
+	}
+	m.dutyHolder.Set(number(has))
+	if has {
+		return
+	}
+	for _, g := range []*prometheus.GaugeVec{
+		m.running, m.pending, m.waiting, m.waitingBytes, m.doneBytes, m.skipBytes, m.waitingChunks, m.doneChunks, m.skipped,
+	} {
+		g.Reset()
+	}
+	for _, g := range []prometheus.Gauge{m.slotsTotal, m.slotsUsed, m.slotsIdle} {
+		g.Set(0)
 	}
 }
 

@@ -164,10 +164,16 @@ func ownerText(node string) string {
 	return node
 }
 
-// writeTroubles prints, below the tables, why partitions have halted and what went wrong lately.
+// writeTroubles prints, below the tables, what was lost, why partitions have halted, and what went wrong lately.
 func writeTroubles(env *Env, reports []*client.Status) error {
 	for _, r := range reports {
 		for _, p := range r.Payload.PartitionStatus {
+			if lost := p.Counters.Lost; lost > 0 {
+				if _, err := fmt.Fprintf(env.Stdout, "\n%s: partition %d of topic %s: %s lost for ever, and accepted as such\n",
+					table.Safe(r.ID), p.Partition, table.Safe(p.Topic), count(int(lost), "record")); err != nil {
+					return err
+				}
+			}
 			if p.Halted == "" {
 				continue
 			}
