@@ -15,11 +15,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A connection that is silent is asked after silence, and given up pingTimeout later. Servers refuse more than one such
-// question every 5 s. Since pingTimeout lies below the timeout of requests, a member that hangs holds up a few requests, not
-// every third one.
+// A connection that is silent is asked after silence (gRPC allows no less), and given up pingTimeout later. A member that
+// hangs holds up requests for no longer than both, and each for no longer than its timeout; where a connection has been
+// unused before, pingTimeout is all it takes.
 const (
-	silence     = 6 * time.Second
+	silence     = 10 * time.Second
 	pingTimeout = 2 * time.Second
 	// reconnectMost bounds the pause between attempts to reach a member that is away: by default it would grow to minutes.
 	reconnectMost = 2 * time.Second
@@ -102,9 +102,9 @@ type trace struct {
 type traceKey struct{}
 
 // traced bounds a request and lets follow what becomes of it.
-func (s *Store) traced(ctx context.Context) (context.Context, context.CancelFunc, *trace) {
+func traced(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc, *trace) {
 	t := &trace{}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, traceKey{}, t), s.timeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, traceKey{}, t), timeout)
 	return ctx, cancel, t
 }
 

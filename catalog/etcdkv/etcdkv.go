@@ -25,7 +25,7 @@ type Options struct {
 	TLS         *tls.Config   // nil: plain, or the system's authorities where the endpoints begin with https
 	Username    string
 	Password    string
-	// RequestTimeout bounds one attempt of one request, whatever its context allows. Default 4 s.
+	// RequestTimeout bounds one request, whatever its context allows. Default 4 s. Reads ask another member sooner.
 	RequestTimeout time.Duration
 	// PageKeys limits the keys of one range request. Default 500, since a value may have 16 KiB.
 	PageKeys int64
@@ -114,10 +114,13 @@ func (s *Store) Range(ctx context.Context, prefix string, o catalog.RangeOptions
 
 const readAttempts = 3
 
+// readTimeout leaves time for a second attempt to callers who wait a little longer than one transaction takes.
+func (s *Store) readTimeout() time.Duration { return s.timeout * 5 / 8 }
+
 // get reads one page. Where a member does not answer in time another is asked.
 func (s *Store) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	for attempt := 1; ; attempt++ {
-		callCtx, cancel, trace := s.traced(ctx)
+		callCtx, cancel, trace := traced(ctx, s.readTimeout())
 		res, err := s.client.Get(callCtx, key, opts...)
 		cancel()
 		if err == nil || attempt == readAttempts || !again(ctx, err) {
@@ -149,7 +152,7 @@ func (s *Store) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, err
 		}
 		compares[i] = clientv3.Compare(target, "=", c.Revision)
 	}
-	callCtx, cancel, trace := s.traced(ctx)
+	callCtx, cancel, trace := traced(ctx, s.timeout)
 	defer cancel()
 	res, err := s.client.Txn(callCtx).If(compares...).Then(s.ops(t.Then)...).Else(s.ops(t.Else)...).Commit()
 	if err != nil {
@@ -194,7 +197,7 @@ func (s *Store) ops(ops []catalog.Op) []clientv3.Op {
 
 // Grant implements catalog.Leases. etcd counts whole seconds, and has a shortest lease of its own.
 func (s *Store) Grant(ctx context.Context, ttl time.Duration) (int64, error) {
-	ctx, cancel, trace := s.traced(ctx)
+	ctx, cancel, trace := traced(ctx, s.timeout)
 	defer cancel()
 	res, err := s.client.Grant(ctx, int64(math.Ceil(ttl.Seconds())))
 	if err != nil {
@@ -206,7 +209,7 @@ func (s *Store) Grant(ctx context.Context, ttl time.Duration) (int64, error) {
 
 // KeepAlive implements catalog.Leases.
 func (s *Store) KeepAlive(ctx context.Context, lease int64) error {
-	ctx, cancel, trace := s.traced(ctx)
+	ctx, cancel, trace := traced(ctx, s.timeout)
 	defer cancel()
 	if _, err := s.client.KeepAliveOnce(ctx, clientv3.LeaseID(lease)); err != nil {
 		return s.readError("renew the lease", err, trace)
@@ -216,7 +219,7 @@ func (s *Store) KeepAlive(ctx context.Context, lease int64) error {
 
 // Revoke implements catalog.Leases.
 func (s *Store) Revoke(ctx context.Context, lease int64) error {
-	ctx, cancel, trace := s.traced(ctx)
+	ctx, cancel, trace := traced(ctx, s.timeout)
 	defer cancel()
 	_, err := s.client.Revoke(ctx, clientv3.LeaseID(lease))
 	if err == nil || errors.Is(err, rpctypes.ErrLeaseNotFound) {

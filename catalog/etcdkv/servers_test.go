@@ -96,20 +96,6 @@ func (m *member) kill() {
 	m.etcd = nil
 }
 
-// leader is the member that leads; it waits for one.
-func leader(t testing.TB, members []*member) *member {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		for _, m := range members {
-			if m.etcd != nil && m.etcd.Server.Leader() == m.etcd.Server.MemberID() {
-				return m
-			}
-		}
-	}
-	t.Fatal("there is no leader")
-	return nil
-}
-
 func endpointsOf(members []*member) []string {
 	out := make([]string, len(members))
 	for i, m := range members {
