@@ -49,9 +49,9 @@ type PartitionStatus struct {
 	Counters        struct {
 		Lost int64 `json:"lost"` // offsets that were accepted as lost
 	} `json:"counters"`
-	LastCommit      string `json:"lastCommit"` // ISO 8601; empty: never
-	Halted          string `json:"halted"`     // why reading has stopped; empty: it has not
-	Error           string `json:"error"`      // what went wrong last, and is being retried unless it has halted
+	LastCommit string `json:"lastCommit"` // ISO 8601; empty: never
+	Halted     string `json:"halted"`     // why reading has stopped; empty: it has not
+	Error      string `json:"error"`      // what went wrong last, and is being retried unless it has halted
 }
 
 // Status returns a supervisor's status report.
