@@ -39,7 +39,7 @@ skewed like real traffic, and write them to a topic, or to a file as one JSON re
   drumlin generate --events 600000 --rate 10000 --topic events`,
 		Args: exactly(),
 	}
-	brokers := brokersFlag(cmd, env)
+	properties := kafkaFlags(cmd, env)
 	cmd.Flags().Int64Var(&f.events, "events", 0, "how many records, repeats included (required)")
 	cmd.Flags().Float64Var(&f.duplicates, "duplicates", 0, "share of records that repeat an earlier one, 0 to 1")
 	cmd.Flags().Float64Var(&f.late, "late", 0, "share of events whose time lies hours or days back, 0 to 1")
@@ -54,12 +54,12 @@ skewed like real traffic, and write them to a topic, or to a file as one JSON re
 				return usagef("--out writes to a file, so --%s has no meaning: give one of them", name)
 			}
 		}
-		return runGenerate(cmd.Context(), env, f, brokers())
+		return runGenerate(cmd.Context(), env, f, properties)
 	}
 	return cmd
 }
 
-func runGenerate(ctx context.Context, env *Env, f generateFlags, brokers []string) error {
+func runGenerate(ctx context.Context, env *Env, f generateFlags, properties func() (map[string]string, error)) error {
 	if f.events <= 0 {
 		return usagef("--events must be 1 or more, such as --events 1000000")
 	}
@@ -77,9 +77,13 @@ func runGenerate(ctx context.Context, env *Env, f generateFlags, brokers []strin
 	if f.out != "" {
 		return generateFile(ctx, env, generate.New(options), f.out, f.events)
 	}
+	client, err := properties()
+	if err != nil {
+		return err
+	}
 	meter := progress.New(env.Stderr, "events acknowledged", f.events, time.Now)
 	acknowledged, err := producer.Run(ctx, producer.Options{
-		Brokers: brokers, Topic: f.topic, PerSecond: f.rate, MaxMessageBytes: maxMessageBytes, OnProgress: meter.Set,
+		Properties: client, Topic: f.topic, PerSecond: f.rate, MaxMessageBytes: maxMessageBytes, OnProgress: meter.Set,
 	}, eventSource{generate.New(options)})
 	if err != nil {
 		meter.Stop()

@@ -31,15 +31,19 @@ is found in sys.rejects later. Blank lines are left out. Any other Kafka client 
   tail -f app.log | drumlin produce --topic logs -`,
 		Args: exactly("a FILE, or - for standard input"),
 	}
-	brokers := brokersFlag(cmd, env)
+	properties := kafkaFlags(cmd, env)
 	cmd.Flags().StringVar(&topic, "topic", "", "topic to write to (required)")
 	cmd.Flags().Float64Var(&rate, "rate", 0, "records per second (default: as fast as they are acknowledged)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if topic == "" {
 			return usagef("--topic is missing: name the topic to write to")
 		}
+		client, err := properties()
+		if err != nil {
+			return err
+		}
 		return produceFile(cmd.Context(), env, producer.Options{
-			Brokers: brokers(), Topic: topic, PerSecond: rate, MaxMessageBytes: maxMessageBytes,
+			Properties: client, Topic: topic, PerSecond: rate, MaxMessageBytes: maxMessageBytes,
 		}, args[0])
 	}
 	return cmd

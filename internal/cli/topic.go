@@ -4,35 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"drumlin/internal/producer"
 	"drumlin/internal/table"
 )
-
-// defaultBrokers is where drumlin dev's broker listens unless told otherwise.
-const defaultBrokers = "127.0.0.1:9092"
-
-// brokersVariable names the environment variable with the brokers' addresses.
-const brokersVariable = "DRUMLIN_BROKERS"
-
-// brokersFlag adds --brokers to a command and returns how to read it.
-func brokersFlag(cmd *cobra.Command, env *Env) func() []string {
-	flag := cmd.PersistentFlags().String("brokers", "",
-		"Kafka brokers, host:port separated by commas (default "+defaultBrokers+", or $"+brokersVariable+")")
-	return func() []string {
-		text := *flag
-		if text == "" {
-			text = env.Getenv(brokersVariable)
-		}
-		if text == "" {
-			text = defaultBrokers
-		}
-		return strings.Split(text, ",")
-	}
-}
 
 func newTopicCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
@@ -41,7 +18,7 @@ func newTopicCommand(env *Env) *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	brokers := brokersFlag(cmd, env)
+	properties := kafkaFlags(cmd, env)
 	var partitions int32
 	create := &cobra.Command{
 		Use:     "create NAME",
@@ -52,7 +29,7 @@ func newTopicCommand(env *Env) *cobra.Command {
 			if partitions < 1 {
 				return usagef("--partitions must be 1 or more, not %d", partitions)
 			}
-			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return t.Create(cmd.Context(), args[0], partitions) })
+			return withTopics(cmd.Context(), properties, func(t *producer.Topics) error { return t.Create(cmd.Context(), args[0], partitions) })
 		},
 	}
 	create.Flags().Int32Var(&partitions, "partitions", 4, "number of partitions")
@@ -62,7 +39,7 @@ func newTopicCommand(env *Env) *cobra.Command {
 		Example: "  drumlin topic list",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return listTopics(cmd.Context(), env, t) })
+			return withTopics(cmd.Context(), properties, func(t *producer.Topics) error { return listTopics(cmd.Context(), env, t) })
 		},
 	}
 	describe := &cobra.Command{
@@ -71,15 +48,19 @@ func newTopicCommand(env *Env) *cobra.Command {
 		Example: "  drumlin topic describe events",
 		Args:    exactly("the NAME of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withTopics(cmd.Context(), brokers(), func(t *producer.Topics) error { return describeTopic(cmd.Context(), env, t, args[0]) })
+			return withTopics(cmd.Context(), properties, func(t *producer.Topics) error { return describeTopic(cmd.Context(), env, t, args[0]) })
 		},
 	}
 	cmd.AddCommand(create, list, describe)
 	return cmd
 }
 
-func withTopics(ctx context.Context, brokers []string, do func(*producer.Topics) error) error {
-	topics, err := producer.OpenTopics(ctx, brokers)
+func withTopics(ctx context.Context, properties func() (map[string]string, error), do func(*producer.Topics) error) error {
+	client, err := properties()
+	if err != nil {
+		return err
+	}
+	topics, err := producer.OpenTopics(ctx, client)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -26,7 +24,7 @@ type Source interface {
 
 // Options say where and how fast to write.
 type Options struct {
-	Brokers         []string
+	Properties      map[string]string // of a Java client: bootstrap.servers at least
 	Topic           string
 	PerSecond       float64     // 0: as fast as acknowledged
 	MaxMessageBytes int32       // of one batch
@@ -37,27 +35,21 @@ type Options struct {
 // timestamp, which may lie in the past.
 const recordRetries = 10
 
-// dialTimeout is how long the first answer of a broker may take.
-const dialTimeout = 5 * time.Second
-
 // progressEvery is how many records are sent between two calls of OnProgress.
 const progressEvery = 1000
 
 // Run writes every record of the source and returns how many were acknowledged, also beside an error.
 func Run(ctx context.Context, o Options, source Source) (acknowledged int64, err error) {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(o.Brokers...), kgo.DefaultProduceTopic(o.Topic), kgo.AllowAutoTopicCreation(),
+	client, brokers, err := connect(
+		ctx, o.Properties, "drumlin-produce", kgo.DefaultProduceTopic(o.Topic), kgo.AllowAutoTopicCreation(),
 		kgo.ProducerBatchMaxBytes(o.MaxMessageBytes), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.UnknownTopicRetries(5), kgo.RecordRetries(recordRetries), kgo.ClientID("drumlin-produce"),
+		kgo.UnknownTopicRetries(5), kgo.RecordRetries(recordRetries),
 	)
 	if err != nil {
-		return 0, fmt.Errorf("connect to Kafka at %v: %w", o.Brokers, err)
-	}
-	defer client.Close()
-	if err := reachable(ctx, client, o.Brokers); err != nil {
 		return 0, err
 	}
-	run := &run{client: client, options: o}
+	defer client.Close()
+	run := &run{client: client, options: o, brokers: brokers}
 	sendErr := run.send(ctx, source)
 	if err := client.Flush(ctx); err != nil && sendErr == nil {
 		sendErr = fmt.Errorf("wait for the last acknowledgements of topic %s: %w", o.Topic, err)
@@ -69,19 +61,10 @@ func Run(ctx context.Context, o Options, source Source) (acknowledged int64, err
 	return acknowledged, errors.Join(run.failure(), sendErr)
 }
 
-// reachable tells at once that no broker answers, before anything is sent and retried.
-func reachable(ctx context.Context, client *kgo.Client, brokers []string) error {
-	limited, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	if err := client.Ping(limited); err != nil {
-		return fmt.Errorf("no broker answers at %v; is drumlin dev, or Kafka, running there? %w", brokers, err)
-	}
-	return nil
-}
-
 type run struct {
 	client       *kgo.Client
 	options      Options
+	brokers      []string
 	acknowledged atomic.Int64
 
 	mu    sync.Mutex
@@ -136,7 +119,7 @@ func (r *run) acknowledge(_ *kgo.Record, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.first == nil {
-		r.first = explain(err, r.options)
+		r.first = explain(err, r.options.Topic, r.brokers)
 	}
 }
 
@@ -144,17 +127,4 @@ func (r *run) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.first
-}
-
-func explain(err error, o Options) error {
-	switch {
-	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("topic %s does not exist and the brokers do not create it by use: drumlin topic create %s: %w", o.Topic, o.Topic, err)
-	case errors.Is(err, kerr.MessageTooLarge):
-		return fmt.Errorf("a record of topic %s is larger than the brokers accept: %w", o.Topic, err)
-	case errors.Is(err, kgo.ErrRecordRetries), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no broker at %v acknowledges records; are the brokers running? %w", o.Brokers, err)
-	default:
-		return fmt.Errorf("write to topic %s at %v: %w", o.Topic, o.Brokers, err)
-	}
 }

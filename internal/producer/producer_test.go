@@ -38,18 +38,20 @@ func startBroker(t *testing.T) string {
 	return b.Address()
 }
 
+func at(address string) map[string]string { return map[string]string{"bootstrap.servers": address} }
+
 func TestEveryRecordIsAcknowledgedAndCounted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	address := startBroker(t)
 	var last int64
 	n, err := Run(ctx, Options{
-		Brokers: []string{address}, Topic: "by-use", MaxMessageBytes: 1 << 20, OnProgress: func(n int64) { last = n },
+		Properties: at(address), Topic: "by-use", MaxMessageBytes: 1 << 20, OnProgress: func(n int64) { last = n },
 	}, &counted{total: 5000})
 	if err != nil || n != 5000 || last != 5000 {
 		t.Fatalf("acknowledged %d, last progress %d, error %v", n, last, err)
 	}
-	topics, err := OpenTopics(ctx, []string{address})
+	topics, err := OpenTopics(ctx, at(address))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func TestEveryRecordIsAcknowledgedAndCounted(t *testing.T) {
 func TestCreatingATopicTwiceIsSaid(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	topics, err := OpenTopics(ctx, []string{startBroker(t)})
+	topics, err := OpenTopics(ctx, at(startBroker(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func TestRateIsKept(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	if _, err := Run(ctx, Options{
-		Brokers: []string{startBroker(t)}, Topic: "slow", MaxMessageBytes: 1 << 20, PerSecond: 1000,
+		Properties: at(startBroker(t)), Topic: "slow", MaxMessageBytes: 1 << 20, PerSecond: 1000,
 	}, &counted{total: 300}); err != nil {
 		t.Fatal(err)
 	}

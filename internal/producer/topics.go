@@ -32,14 +32,10 @@ type Topics struct {
 	brokers []string
 }
 
-// OpenTopics connects to the brokers. Close it.
-func OpenTopics(ctx context.Context, brokers []string) (*Topics, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID("drumlin-topic"))
+// OpenTopics connects to the brokers that the properties, those of a Java client, name. Close it.
+func OpenTopics(ctx context.Context, properties map[string]string) (*Topics, error) {
+	client, brokers, err := connect(ctx, properties, "drumlin-topic")
 	if err != nil {
-		return nil, fmt.Errorf("connect to Kafka at %v: %w", brokers, err)
-	}
-	if err := reachable(ctx, client, brokers); err != nil {
-		client.Close()
 		return nil, err
 	}
 	return &Topics{client: client, admin: kadm.NewClient(client), brokers: brokers}, nil

@@ -40,7 +40,7 @@ func startKafka(tb testing.TB) *devbroker.Broker {
 
 func createTopic(tb testing.TB, b *devbroker.Broker, name string) {
 	tb.Helper()
-	topics, err := producer.OpenTopics(tb.Context(), []string{b.Address()})
+	topics, err := producer.OpenTopics(tb.Context(), map[string]string{"bootstrap.servers": b.Address()})
 	must(tb, err)
 	defer topics.Close()
 	must(tb, topics.Create(tb.Context(), name, kafkaPartitions))
@@ -63,7 +63,9 @@ func (r *records) Next() (producer.Record, bool, error) {
 
 func produce(tb testing.TB, b *devbroker.Broker, topic string, f feed) {
 	tb.Helper()
-	n, err := producer.Run(context.Background(), producer.Options{Brokers: []string{b.Address()}, Topic: topic, MaxMessageBytes: 1 << 20}, &records{feed: f})
+	n, err := producer.Run(context.Background(), producer.Options{
+		Properties: map[string]string{"bootstrap.servers": b.Address()}, Topic: topic, MaxMessageBytes: 1 << 20,
+	}, &records{feed: f})
 	must(tb, err)
 	if n != int64(len(f.records)) {
 		tb.Fatalf("%d of %d records were acknowledged", n, len(f.records))
