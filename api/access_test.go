@@ -223,6 +223,31 @@ func TestLogsNameTheTokenAndNeverShowIt(t *testing.T) {
 	}
 }
 
+// FuzzAuthorization: whatever the header holds, only a whole token lets in, and the answer does not repeat it.
+func FuzzAuthorization(f *testing.F) {
+	for _, seed := range []string{"", "Bearer", bearer(0), "Basic OnJlYWRlci1yZWFkZXItcmVhZGVy", "Basic ====", "Bearer \x00", "Digest a=b"} {
+		f.Add(seed)
+	}
+	h := newHandler(f, everything(f))
+	f.Fuzz(func(t *testing.T, header string) {
+		r := httptest.NewRequest("GET", supervisorPath, nil)
+		r.Header["Authorization"] = []string{header}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		shown := presentedToken(r)
+		known := false
+		for _, token := range testTokens {
+			known = known || shown == token.Secret.Reveal()
+		}
+		if (w.Code == http.StatusOK) != known {
+			t.Errorf("%q is answered with %d", header, w.Code)
+		}
+		if len(shown) >= 16 && strings.Contains(w.Body.String(), shown) && !known {
+			t.Errorf("%q: the answer repeats it: %s", header, w.Body)
+		}
+	})
+}
+
 // TestTheDocumentHasEveryRole holds the table of docs/security.md to the routes.
 func TestTheDocumentHasEveryRole(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "docs", "security.md"))
