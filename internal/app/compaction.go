@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"drumlin/compaction"
@@ -42,7 +43,27 @@ func (n *node) collectChunks(ctx context.Context, datasource string, intervals [
 // collectAll is the collection that goes on by itself.
 func (n *node) collectAll(ctx context.Context, graceMillis int64) (objects, bytes int64, err error) {
 	report, err := n.collector.Collect(ctx, nil, graceMillis)
-	return report.Deleted, report.Bytes, err
+	return report.Deleted, report.Bytes, errors.Join(err, n.abortUploads(ctx))
+}
+
+// uploader is an object store in which a process that dies leaves unfinished uploads behind.
+type uploader interface {
+	AbortUploads(ctx context.Context, before time.Time) (int, error)
+}
+
+// longestUpload is more than any upload takes. One that were under way for longer would fail, and be made again.
+const longestUpload = 24 * time.Hour
+
+func (n *node) abortUploads(ctx context.Context) error {
+	store, ok := n.objects.(uploader)
+	if !ok {
+		return nil
+	}
+	aborted, err := store.AbortUploads(ctx, time.Now().Add(-longestUpload))
+	if aborted > 0 {
+		n.world.Logger.Info("gave up uploads that dead processes had left", "uploads", aborted)
+	}
+	return err
 }
 
 func (n *node) compactionOptions() coordinator.CompactionOptions {

@@ -20,7 +20,7 @@ func (n *node) startPeers(context.Context) error {
 	}
 	n.peerClient, err = peer.NewClient(peer.ClientOptions{
 		TLS: certificates, Token: n.config.Access.PeerToken, AllowPlainToken: n.config.Flight.AllowPlainToken,
-		MaxHotBytes: int64(n.config.Query.MaxBytes), Logger: n.world.Logger, Registerer: n.registry,
+		MaxHotBytes: int64(n.config.Query.MaxHotBytes), Logger: n.world.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
