@@ -40,7 +40,7 @@ func everything(t testing.TB) Options {
 	sup, tasks, settings := twoSupervisors(), twoTasks(), &fakeCompaction{}
 	return Options{
 		Queries: answering(sample()), Supervisors: sup, Controls: sup, Gatherer: prometheus.NewRegistry(), Tasks: tasks, TaskOutputs: tasks,
-		AutoCompaction: settings, CompactionProgress: settings, Rules: settings, Access: testAccess(t),
+		AutoCompaction: settings, CompactionProgress: settings, Rules: settings, Gaps: &fakeGaps{}, Access: testAccess(t),
 	}
 }
 
@@ -48,7 +48,7 @@ func everything(t testing.TB) Options {
 func allRoutes(o Options) []route {
 	s := &server{
 		queries: o.Queries, supervisors: o.Supervisors, controls: o.Controls, tasks: o.Tasks, outputs: o.TaskOutputs,
-		autoCompaction: o.AutoCompaction, compaction: o.CompactionProgress, rules: o.Rules,
+		autoCompaction: o.AutoCompaction, compaction: o.CompactionProgress, rules: o.Rules, gaps: o.Gaps,
 	}
 	return s.routes(o)
 }
