@@ -75,7 +75,7 @@ func (s *server) startEtcd(ctx context.Context) error {
 	s.running.started("etcd client", func(context.Context) error { return s.kv.Close() })
 	return s.until(ctx, "etcd at "+strings.Join(c.Endpoints, ", "), func(ctx context.Context) error { return s.openCatalog(ctx, s.kv) },
 		func(err error) bool {
-			return errors.Is(err, catalog.ErrFormat) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, catalog.ErrInvalid)
+			return errors.Is(err, catalog.ErrKVRefused) || errors.Is(err, catalog.ErrFormat) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, catalog.ErrInvalid)
 		})
 }
 
