@@ -259,28 +259,6 @@ func TestHandoff(t *testing.T) {
 	}
 }
 
-func TestTwoNodesShare(t *testing.T) {
-	w := newWorld(t)
-	w.topics.set("events", 5)
-	a, ingestA, _ := w.node(t, "a")
-	mustSubmit(t, a, specText("topic: events", ""))
-	eventually(t, "a has all", func() bool { return ingestA.count() == 5 })
-	_, ingestB, endB := w.node(t, "b")
-	eventually(t, "b has its share", func() bool { return ingestA.count() == 3 && ingestB.count() == 2 })
-	if err := a.Handoff(t.Context(), "events", nil); err != nil {
-		t.Errorf("handoff of what b reads: %v", err)
-	}
-	if len(ingestB.handoffs) != 2 {
-		t.Errorf("b handed off %v", ingestB.handoffs)
-	}
-	a.o.Peers = nil
-	if err := a.Handoff(t.Context(), "events", nil); !errors.Is(err, ErrElsewhere) {
-		t.Errorf("handoff without a way to b: %v", err)
-	}
-	endB()
-	eventually(t, "a has all again", func() bool { return ingestA.count() == 5 && ingestB.count() == 0 })
-}
-
 func TestLostLease(t *testing.T) {
 	w := newWorld(t)
 	w.topics.set("events", 2)

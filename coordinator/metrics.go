@@ -11,10 +11,9 @@ import (
 
 // clusterMetrics show this process's part in the cluster. A nil *clusterMetrics shows nothing.
 type clusterMetrics struct {
-	partitions prometheus.Gauge
-	moves      *prometheus.CounterVec // by direction
-	sessions   prometheus.Counter
-	leave      prometheus.Gauge
+	moves    *prometheus.CounterVec // by direction
+	sessions prometheus.Counter
+	leave    prometheus.Gauge
 
 	mu      sync.Mutex
 	current *catalog.Session // nil: none
