@@ -9,6 +9,7 @@ import (
 	"drumlin/catalog"
 	"drumlin/consumer"
 	"drumlin/coordinator"
+	"drumlin/peer"
 	"drumlin/query"
 	"drumlin/spec"
 )
@@ -143,6 +144,8 @@ func supervisorError(err error) error {
 		return &api.Error{Category: api.Conflict, Code: "conflict", Message: err.Error(), Hint: "Another change came first: look, and try again."}
 	case errors.Is(err, consumer.ErrHalted):
 		return &api.Error{Category: api.Conflict, Code: "halted", Message: err.Error()}
+	case errors.Is(err, peer.ErrUnreachable):
+		return &api.Error{Category: api.ServiceUnavailable, Code: "unreachable", Message: err.Error(), Err: err}
 	case errors.Is(err, coordinator.ErrElsewhere):
 		return &api.Error{Category: api.ServiceUnavailable, Code: "elsewhere", Message: err.Error(), Err: err}
 	}
