@@ -191,21 +191,27 @@ func brokerError(err error) error {
 }
 
 // Advise implements Broker.
-func (k *Kafka) Advise(ctx context.Context, a Advice) error {
-	admin, err := k.admin(a.Spec)
+func (k *Kafka) Advise(ctx context.Context, list []Advice) error {
+	if len(list) == 0 {
+		return nil
+	}
+	s := list[0].Spec
+	admin, err := k.admin(s)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	group := a.Spec.IO.ConsumerProperties["group.id"]
+	group := s.IO.ConsumerProperties["group.id"]
 	if group == "" {
-		group = "drumlin-" + a.Spec.ID
+		group = "drumlin-" + s.ID
 	}
 	var offsets kadm.Offsets
-	offsets.AddOffset(a.Topic, a.Partition, a.Offset, a.LeaderEpoch)
+	for _, a := range list {
+		offsets.AddOffset(a.Topic, a.Partition, a.Offset, a.LeaderEpoch)
+	}
 	if err := admin.CommitAllOffsets(ctx, group, offsets); err != nil {
-		return fmt.Errorf("commit offset %d of %s partition %d to group %s: %w", a.Offset, a.Topic, a.Partition, group, err)
+		return fmt.Errorf("commit the offsets of %d partitions to group %s: %w", len(list), group, err)
 	}
 	return nil
 }
@@ -226,7 +232,7 @@ func (s *kafkaSource) Close() { s.client.Close() }
 
 // Poll implements Source.
 func (s *kafkaSource) Poll(ctx context.Context) (Fetch, error) {
-	out := Fetch{LogStart: -1, StableEnd: -1}
+	out := Fetch{LogStart: -1, StableEnd: -1, End: -1}
 	if s.failed != nil {
 		return out, s.failed
 	}
@@ -241,7 +247,7 @@ func (s *kafkaSource) Poll(ctx context.Context) (Fetch, error) {
 			s.failed = s.sourceError(p.Err)
 			return
 		}
-		out.LogStart, out.StableEnd = p.LogStartOffset, p.LastStableOffset
+		out.LogStart, out.StableEnd, out.End = p.LogStartOffset, p.LastStableOffset, p.HighWatermark
 		for _, r := range p.Records {
 			records = append(records, convertRecord(r))
 		}

@@ -51,11 +51,10 @@ func NewManager(o Options) (*Manager, error) {
 		return nil, fmt.Errorf("consumer: register metrics: %w", err)
 	}
 	memory := &meter{inner: o.Allocator}
-	d := &deps{
-		Options: o, memory: memory, metrics: m, budget: newBudget(o.MaxHotBytes, memory), advisor: newAdvisor(o.Broker, o.Logger),
-	}
+	d := &deps{Options: o, memory: memory, metrics: m, budget: newBudget(o.MaxHotBytes, memory)}
 	ctx, cancel := context.WithCancel(context.Background())
 	out := &Manager{d: d, workers: map[catalog.PartitionKey]*worker{}, cancel: cancel}
+	d.advisor = newAdvisor(o.Broker, o.Logger, out.reads)
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(newGauges(out.list, memory, o.MaxHotBytes)); err != nil {
 			cancel()
@@ -75,6 +74,12 @@ func (m *Manager) list() []*worker {
 		out = append(out, w)
 	}
 	return out
+}
+
+// reads says whether this process reads the partition.
+func (m *Manager) reads(key catalog.PartitionKey) bool {
+	_, err := m.worker(key)
+	return err == nil
 }
 
 func (m *Manager) worker(key catalog.PartitionKey) (*worker, error) {

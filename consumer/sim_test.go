@@ -67,7 +67,7 @@ func (b *simBroker) Bounds(context.Context, *spec.Supervisor, string, int32) (Bo
 	return out, nil
 }
 
-func (b *simBroker) Advise(context.Context, Advice) error { return errors.New("no groups here") }
+func (b *simBroker) Advise(context.Context, []Advice) error { return errors.New("no groups here") }
 
 type simSource struct {
 	b    *simBroker

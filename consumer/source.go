@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"drumlin/catalog"
 	"drumlin/consumer/decode"
 	"drumlin/spec"
 )
@@ -15,8 +16,8 @@ type Broker interface {
 	Open(ctx context.Context, r OpenRequest) (Source, error)
 	// Bounds describes the partition's log as it is now.
 	Bounds(ctx context.Context, s *spec.Supervisor, topic string, partition int32) (Bounds, error)
-	// Advise commits a group offset, which only people's lag tools read.
-	Advise(ctx context.Context, a Advice) error
+	// Advise commits offsets of one supervisor's partitions to its group, which only people's lag tools read.
+	Advise(ctx context.Context, list []Advice) error
 }
 
 // Source delivers the records of one partition, in the order of their offsets, in read_committed mode with control
@@ -51,6 +52,7 @@ type Fetch struct {
 	TopicID   string // whose records these are; 32 hex digits
 	LogStart  int64  // first offset that still exists; −1: unknown
 	StableEnd int64  // end of what is decided (the last stable offset); −1: unknown
+	End       int64  // high watermark; −1: unknown
 }
 
 // Bounds describes a partition's log.
@@ -68,6 +70,10 @@ type Advice struct {
 	Partition   int32
 	Offset      int64
 	LeaderEpoch int32
+}
+
+func (a Advice) key() catalog.PartitionKey {
+	return catalog.PartitionKey{Supervisor: a.Spec.ID, Topic: a.Topic, Partition: a.Partition}
 }
 
 // Errors of sources and brokers; match them with errors.Is.

@@ -195,7 +195,7 @@ func (b *memoryBroker) Bounds(_ context.Context, _ *spec.Supervisor, _ string, p
 	return consumer.Bounds{TopicID: memoryTopicID, StableEnd: int64(len(log)), End: int64(len(log))}, nil
 }
 
-func (*memoryBroker) Advise(context.Context, consumer.Advice) error { return nil }
+func (*memoryBroker) Advise(context.Context, []consumer.Advice) error { return nil }
 
 type memorySource struct {
 	broker    *memoryBroker

@@ -183,7 +183,7 @@ func (b *broker) Bounds(_ context.Context, _ *spec.Supervisor, topic string, par
 	return consumer.Bounds{TopicID: topicID, StableEnd: end, End: end}, nil
 }
 
-func (b *broker) Advise(context.Context, consumer.Advice) error { return nil }
+func (b *broker) Advise(context.Context, []consumer.Advice) error { return nil }
 
 type source struct {
 	b    *broker
