@@ -49,7 +49,7 @@ func connect(ctx context.Context, properties map[string]string, id string, more 
 func unreachable(err error, brokers []string) error {
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, refused := errors.AsType[tls.AlertError](err)
-	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
+	_, closed := errors.AsType[*kgo.ErrFirstReadEOF](err)
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("Kafka at %v refuses the user or the password of sasl.jaas.config: %w", brokers, err)
@@ -57,8 +57,8 @@ func unreachable(err error, brokers []string) error {
 		return fmt.Errorf("Kafka at %v shows a certificate that is not trusted: see ssl.truststore.location: %w", brokers, err)
 	case refused:
 		return fmt.Errorf("Kafka at %v refuses the TLS connection: it may want a certificate, see ssl.keystore.location: %w", brokers, err)
-	case notTLS:
-		return fmt.Errorf("Kafka at %v does not speak TLS on that port: see security.protocol: %w", brokers, err)
+	case closed:
+		return fmt.Errorf("Kafka at %v closes the connection: security.protocol does not fit that port: %w", brokers, err)
 	}
 	return fmt.Errorf("no broker answers at %v; is drumlin dev, or Kafka, running there? %w", brokers, err)
 }

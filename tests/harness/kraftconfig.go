@@ -56,6 +56,8 @@ func (k *Kafka) serverProperties(t testing.TB) string {
 		"auto.create.topics.enable":                        "false",
 		"num.partitions":                                   "4",
 		"message.max.bytes":                                "16777216",
+		// Tests write records with times of their own choice: none is too old.
+		"log.retention.ms": "-1",
 		// What takes minutes by default, a test must be able to wait for.
 		"log.retention.check.interval.ms": "500",
 		"log.initial.task.delay.ms":       "500",
