@@ -68,7 +68,8 @@ func (n *node) abortUploads(ctx context.Context) error {
 
 func (n *node) compactionOptions() coordinator.CompactionOptions {
 	return coordinator.CompactionOptions{
-		MaxSlots: n.config.Compaction.Slots, RecentEvery: n.config.Compaction.RecentInterval, HistoricalEvery: n.config.Compaction.HistoricalInterval,
+		MaxSlots: n.config.Compaction.ClusterSlots, NodeSlots: n.config.Compaction.Slots,
+		RecentEvery: n.config.Compaction.RecentInterval, HistoricalEvery: n.config.Compaction.HistoricalInterval,
 		RetentionEvery: n.config.Compaction.RetentionInterval, CollectEvery: n.config.Compaction.CollectInterval, CollectGrace: n.config.Compaction.CollectGrace,
 	}
 }

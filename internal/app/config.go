@@ -118,7 +118,8 @@ func (c DevConfig) server() config.Server {
 	s.Ingest = config.Ingest{MaxHotBytes: config.Bytes(c.MaxHotBytes), DiscoverInterval: c.DiscoverInterval}
 	s.Query.MaxBytes, s.Query.Threads, s.Query.MaxConcurrent = config.Bytes(c.MaxQueryBytes), c.QueryThreads, c.MaxConcurrentQueries
 	s.Compaction = config.Compaction{
-		MaxBytes: config.Bytes(c.MaxCompactionBytes), Slots: c.CompactionSlots, RecentInterval: c.RecentInterval,
+		MaxBytes: config.Bytes(c.MaxCompactionBytes), Slots: c.CompactionSlots, ClusterSlots: c.CompactionSlots,
+		RecentInterval:     c.RecentInterval,
 		HistoricalInterval: c.HistoricalInterval, RetentionInterval: c.RetentionInterval,
 		CollectInterval: c.CollectInterval, CollectGrace: c.CollectGrace,
 	}

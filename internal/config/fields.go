@@ -117,6 +117,7 @@ func limitFields() []Field {
 		{"compaction", "Limits of the role compact, and how often the role coordinate looks."},
 		{"compaction.maxBytes", "Memory of one task; beyond it the task spills to disk."},
 		{"compaction.slots", "Tasks that run at a time in this process."},
+		{"compaction.clusterSlots", "Tasks that run at a time in all processes together; the same in all of them."},
 		{"compaction.recentInterval", "How often auto-compaction looks for small merges of new chunks."},
 		{"compaction.historicalInterval", "How often auto-compaction looks for chunks to compact whole."},
 		{"compaction.retentionInterval", "How often retention rules and dedup horizons are looked at."},

@@ -165,6 +165,7 @@ type Query struct {
 type Compaction struct {
 	MaxBytes           Bytes         `yaml:"maxBytes"`
 	Slots              int           `yaml:"slots"`
+	ClusterSlots       int           `yaml:"clusterSlots"`
 	RecentInterval     time.Duration `yaml:"recentInterval"`
 	HistoricalInterval time.Duration `yaml:"historicalInterval"`
 	RetentionInterval  time.Duration `yaml:"retentionInterval"`
@@ -198,7 +199,7 @@ func Default() Server {
 			MaxTimeout: 10 * time.Minute, HotBudget: 5 * time.Second,
 		},
 		Compaction: Compaction{
-			MaxBytes: 256 << 20, Slots: 2, RecentInterval: 30 * time.Second, HistoricalInterval: 10 * time.Minute,
+			MaxBytes: 256 << 20, Slots: 2, ClusterSlots: 8, RecentInterval: 30 * time.Second, HistoricalInterval: 10 * time.Minute,
 			RetentionInterval: time.Minute, CollectInterval: 5 * time.Minute, CollectGrace: 10 * time.Minute,
 		},
 		Log:      Log{Level: "info", Format: "text"},

@@ -253,6 +253,7 @@ func (s Server) checkLimits(c *checker) {
 	c.countAtLeast("query.threads", s.Query.Threads, 0)
 	c.countAtLeast("query.maxConcurrent", s.Query.MaxConcurrent, 1)
 	c.countAtLeast("compaction.slots", s.Compaction.Slots, 1)
+	c.countAtLeast("compaction.clusterSlots", s.Compaction.ClusterSlots, 1)
 	c.bytesAtLeast("compaction.maxBytes", s.Compaction.MaxBytes, 16<<20)
 	for _, d := range []struct {
 		path  string
