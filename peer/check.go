@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -117,11 +118,11 @@ func checkBatch(b segment.HotBatch, from, to int64) error {
 			return malformed("the row at offset %d has the time %d, outside of its batch's [%d, %d]", v.offset(row), at, b.MinMillis, b.MaxMillis)
 		}
 	}
-	return checkBuckets(b)
+	return checkBuckets(b, v)
 }
 
 // checkBuckets: a batch may say nothing of its buckets; if it does, its rows are in them.
-func checkBuckets(b segment.HotBatch) error {
+func checkBuckets(b segment.HotBatch, v rowView) error {
 	if len(b.Buckets) == 0 {
 		return nil
 	}
@@ -135,6 +136,28 @@ func checkBuckets(b segment.HotBatch) error {
 	}
 	if rows != b.Record.NumRows() || b.MinMillis < b.Buckets[0].Bucket.StartMillis || b.MaxMillis >= b.Buckets[len(b.Buckets)-1].Bucket.EndMillis {
 		return malformed("the buckets %v do not hold the %d rows of their batch", b.Buckets, b.Record.NumRows())
+	}
+	return checkCounts(b, v)
+}
+
+// checkCounts counts the rows of each bucket: a query searches for copies in the buckets that are said to have hot rows.
+func checkCounts(b segment.HotBatch, v rowView) error {
+	if len(b.Buckets) == 1 {
+		return nil // the bounds of the times have told
+	}
+	counts := make([]int64, len(b.Buckets))
+	for row := range v.rows() {
+		at := v.millis(row)
+		i := sort.Search(len(b.Buckets), func(i int) bool { return b.Buckets[i].Bucket.EndMillis > at })
+		if i == len(b.Buckets) || at < b.Buckets[i].Bucket.StartMillis {
+			return malformed("the row at offset %d has the time %d, which lies in none of the buckets of its batch", v.offset(row), at)
+		}
+		counts[i]++
+	}
+	for i, n := range counts {
+		if n != b.Buckets[i].Rows {
+			return malformed("%d rows of a batch are in the bucket %v, which is said to have %d", n, b.Buckets[i].Bucket, b.Buckets[i].Rows)
+		}
 	}
 	return nil
 }

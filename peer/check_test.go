@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -123,4 +124,38 @@ func TestCompressedRowsAreRefused(t *testing.T) {
 	if _, err := play(p, r, memory.NewGoAllocator()); !errors.Is(err, ErrMalformed) {
 		t.Errorf("%v", err)
 	}
+}
+
+// A query searches for copies where hot rows are said to be: buckets that are sound in themselves and not those of the rows
+// would let copies through.
+func TestBucketsAreThoseOfTheRows(t *testing.T) {
+	m := &maker{seeded(t, uint64(time.Now().UnixNano())), memory.NewGoAllocator()}
+	h := m.hot(1, 1, 1)
+	layout := segment.HotArrowSchema(schemas(true, "")[1])
+	b := m.batch(layout, 2, h.From, 50, 3*hourMillis)
+	for len(b.Buckets) != 3 || b.Buckets[0].Rows == b.Buckets[1].Rows {
+		b = m.batch(layout, 2, h.From, 50, 3*hourMillis)
+	}
+	h.Data, h.Rejects, h.To = []segment.HotBatch{b}, nil, b.ToOffset
+	h.Counters = segment.Counters{Stored: 50, Skipped: h.To - h.From - 50}
+	r := requestFor(h)
+	refuse := func(what string, buckets ...segment.BucketRows) {
+		t.Helper()
+		h.Data[0].Buckets = buckets
+		if _, err := play(record(t, r, h), r, m.mem); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	moved := slices.Clone(b.Buckets)
+	moved[0].Rows, moved[1].Rows = moved[1].Rows, moved[0].Rows
+	refuse("counts of other buckets", moved...)
+	gap := []segment.BucketRows{b.Buckets[0], b.Buckets[2]}
+	gap[1].Rows += b.Buckets[1].Rows
+	refuse("a bucket is left out", gap...)
+	h.Data[0].Buckets = b.Buckets
+	got, err := play(record(t, r, h), r, m.mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Release()
 }

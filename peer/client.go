@@ -27,6 +27,9 @@ type ClientOptions struct {
 	// AllowPlainToken lets the token go to other machines without TLS. It can be read on the way: only for a network that
 	// nobody else is in. To this machine itself it may go anyway.
 	AllowPlainToken bool
+	// Cluster is the catalog's incarnation. An address may have gone to a process of another cluster, which has other rows of
+	// the same names: it refuses. Empty: it is not asked to.
+	Cluster string
 
 	// SilentAfter is how long an answer may stand still before its process is given up. Default 3 s.
 	SilentAfter time.Duration

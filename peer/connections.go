@@ -174,6 +174,9 @@ func dial(address string, o ClientOptions) (*grpc.ClientConn, error) {
 		}
 		options = append(options, grpc.WithPerRPCCredentials(bearer{token: o.Token, overTLS: o.TLS != nil}))
 	}
+	if o.Cluster != "" {
+		options = append(options, grpc.WithPerRPCCredentials(membership(o.Cluster)))
+	}
 	conn, err := grpc.NewClient("passthrough:///"+address, options...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare a connection: %w", err)
@@ -204,3 +207,14 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 }
 
 func (b bearer) RequireTransportSecurity() bool { return b.overTLS }
+
+// membership says on every call which cluster is asked. It is no secret.
+type membership string
+
+var _ credentials.PerRPCCredentials = membership("")
+
+func (m membership) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{clusterKey: string(m)}, nil
+}
+
+func (membership) RequireTransportSecurity() bool { return false }

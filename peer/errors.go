@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,6 +20,8 @@ var (
 	// ErrUnreachable: the process could not be reached, or has fallen silent. An order that was under way may have been
 	// carried out; all of them may be given again.
 	ErrUnreachable = errors.New("the process cannot be reached")
+	// ErrOtherCluster: the address has gone to a process of another cluster. It is an ErrUnreachable: nothing was done.
+	ErrOtherCluster = fmt.Errorf("%w: another cluster's answers at its address", ErrUnreachable)
 	// ErrMalformed: what came over the wire breaks the protocol. Nothing of it is used.
 	ErrMalformed = errors.New("malformed answer")
 	// ErrNoLog: the task does not run in the process that was asked.
@@ -50,6 +53,7 @@ var sentinels = []struct {
 	{"noLog", ErrNoLog, codes.NotFound},
 	{"unauthenticated", secure.ErrUnauthenticated, codes.Unauthenticated},
 	{"forbidden", secure.ErrForbidden, codes.PermissionDenied},
+	{"otherCluster", ErrOtherCluster, codes.FailedPrecondition},
 	{"malformed", ErrMalformed, codes.InvalidArgument},
 	{"canceled", context.Canceled, codes.Canceled},
 	{"deadline", context.DeadlineExceeded, codes.DeadlineExceeded},

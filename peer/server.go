@@ -52,6 +52,8 @@ type ServerOptions struct {
 	Logs   TaskLogs       // nil: no tasks run in this process
 	TLS    *tls.Config    // nil: plain text
 	Access *secure.Access // nil: open. Else askers need a token with the role admin
+	// Cluster is the catalog's incarnation: who asks for another cluster is refused. Empty: not looked at.
+	Cluster string
 	// AliveEvery is how often an answer that is not ready yet shows that this process is alive. Default 500 ms.
 	AliveEvery time.Duration
 	Logger     *slog.Logger
@@ -79,7 +81,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer: register metrics: %w", err)
 	}
-	guard := &guard{access: o.Access, log: o.Logger}
+	guard := &guard{access: o.Access, cluster: o.Cluster, log: o.Logger}
 	options := []grpc.ServerOption{
 		grpc.ChainStreamInterceptor(guard.stream), grpc.ChainUnaryInterceptor(guard.unary),
 		grpc.MaxRecvMsgSize(maxRequestBytes), grpc.MaxConcurrentStreams(maxStreams), grpc.WaitForHandlers(true),

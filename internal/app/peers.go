@@ -20,7 +20,7 @@ func (n *node) startPeers(context.Context) error {
 	}
 	n.peerClient, err = peer.NewClient(peer.ClientOptions{
 		TLS: certificates, Token: n.config.Access.PeerToken, AllowPlainToken: n.config.Flight.AllowPlainToken,
-		MaxHotBytes: int64(n.config.Query.MaxHotBytes), Logger: n.world.Logger, Registerer: n.registry,
+		Cluster: n.catalog.Incarnation(), MaxHotBytes: int64(n.config.Query.MaxHotBytes), Logger: n.world.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
@@ -61,7 +61,9 @@ func (n *node) startFlight(context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := peer.ServerOptions{Logs: n.cluster, TLS: certificate, Access: access, Logger: n.world.Logger, Registerer: n.registry}
+	o := peer.ServerOptions{
+		Logs: n.cluster, TLS: certificate, Access: access, Cluster: n.catalog.Incarnation(), Logger: n.world.Logger, Registerer: n.registry,
+	}
 	if n.consumer != nil {
 		o.Local = n.consumer
 	}
