@@ -2,7 +2,9 @@ package readme
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -117,14 +119,21 @@ func readLog(t *testing.T, path string) string {
 	return string(data)
 }
 
+// freeAddress is below the ports that the system gives to outgoing connections, so that nobody takes it soon.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last, attempts = 10_240, 32_000, 1000
+	for range attempts {
+		address := fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first))
+		if l, err := net.Listen("tcp", address); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // helpOf is the help text of a verb, which may be of two words.

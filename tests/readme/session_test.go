@@ -2,13 +2,16 @@ package readme
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +26,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m, &binary)) }
 
 const (
 	commandBudget = 2 * time.Minute  // for one command
+	killBudget    = 5 * time.Second  // until a script's shell has killed what it started
 	settleBudget  = 40 * time.Second // until an answer is as documented: a table may first read a million records
 )
 
@@ -31,13 +35,13 @@ const startServer = "make dev"
 
 // asking are commands that change nothing: they are asked again until the answer is as documented, as rows become visible
 // a moment after they were acknowledged.
-var asking = regexp.MustCompile(`^(bin/drumlin (sql|status|segments|topic list|task list|autocompact (explain|status))` +
+var asking = regexp.MustCompile(`^(bin/drumlin (sql|status|health|segments|topic list|task list|autocompact (explain|status))` +
 	`|curl .*(/druid/v2/sql|/status\b))`)
 
 // TestSession runs the README from top to bottom, in a directory that looks like the repository to its commands.
 func TestSession(t *testing.T) {
 	sections := readme(t)
-	s := newSession(t)
+	s := newSession(t, sections)
 	started := false
 	for _, sec := range sections {
 		if len(sec.blocks) == 0 {
@@ -81,8 +85,15 @@ func readme(t *testing.T) []section {
 // needTools skips a section whose programs are not installed. In CI they must be.
 func needTools(t *testing.T, sec section) {
 	t.Helper()
-	for _, tool := range []string{"kcat", "curl"} {
-		used := regexp.MustCompile(`(?m)(^|[|] *|\$ )` + tool + ` `)
+	for _, part := range []string{"etcd", "versitygw"} {
+		for _, b := range sec.blocks {
+			if b.lang == langScript && strings.Contains(b.body, "bin/parts/"+part+" ") {
+				testkit.Part(t, part)
+			}
+		}
+	}
+	for _, tool := range []string{"kcat", "curl", "openssl"} {
+		used := regexp.MustCompile(`(?m)(^|[|] *|\$ |\$\()` + tool + ` `)
 		for _, b := range sec.blocks {
 			if b.lang == langText || !used.MatchString(b.body) {
 				continue
@@ -97,20 +108,25 @@ func needTools(t *testing.T, sec section) {
 	}
 }
 
-// session is a shell of a new user.
+// session is what a new user does, in a directory of his own.
 type session struct {
-	dev *harness.Dev
-	dir string
+	t           *testing.T // the whole session's
+	dir         string
+	env         []string
+	here, there *strings.Replacer // documented addresses to those of this run, and back
 }
 
-func newSession(t *testing.T) *session {
+func newSession(t *testing.T, all []section) *session {
 	t.Helper()
-	s := &session{dev: harness.Started(t, binary), dir: t.TempDir()}
+	dev := harness.Started(t, binary)
+	s := &session{t: t, dir: t.TempDir(), env: append(os.Environ(), "DRUMLIN_SERVER=http://"+dev.HTTP, "DRUMLIN_BROKERS="+dev.Kafka)}
+	s.here, s.there = addresses(t, all, dev)
 	if err := os.Mkdir(filepath.Join(s.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for link, target := range map[string]string{
 		"bin/drumlin": binary, "configs": filepath.Join(testkit.RepoRoot(t), "configs"),
+		"bin/parts": cmp.Or(os.Getenv("DRUMLIN_PARTS"), filepath.Join(testkit.RepoRoot(t), "bin", "parts")),
 	} {
 		if err := os.Symlink(target, filepath.Join(s.dir, link)); err != nil {
 			t.Fatal(err)
@@ -119,10 +135,81 @@ func newSession(t *testing.T) *session {
 	return s
 }
 
+var loopback = regexp.MustCompile(`\b127\.0\.0\.1:[1-9][0-9]*`)
+
+// addresses gives every address in the document one that is free here.
+func addresses(t *testing.T, all []section, dev *harness.Dev) (here, there *strings.Replacer) {
+	t.Helper()
+	free := map[string]string{documentedHTTP: dev.HTTP, documentedKafka: dev.Kafka}
+	for _, sec := range all {
+		for _, b := range sec.blocks {
+			for _, address := range loopback.FindAllString(b.body, -1) {
+				if free[address] == "" && b.lang != langText {
+					free[address] = freeAddress(t)
+				}
+			}
+		}
+	}
+	var forth, back []string
+	for documented, actual := range free {
+		forth, back = append(forth, documented, actual), append(back, actual, documented)
+	}
+	return strings.NewReplacer(forth...), strings.NewReplacer(back...)
+}
+
+// exported holds the variables and functions of the scripts that have run, for what comes after them in the same terminal.
+const exported = "exported"
+
+// stays is printed by a script's shell that has done its work and stays, since it has left processes running.
+const stays = "stays-for-its-processes"
+
+// script runs a block as its reader's terminal does: what it exports holds for later blocks, and what it starts in the
+// background goes on until it ends, or the test does.
 func (s *session) script(t *testing.T, b block) {
 	t.Helper()
-	if printed, code := s.run(t, "set -e\n"+b.body); code != 0 {
-		t.Fatalf("line %d: exit code %d\n%s", b.line, code, printed)
+	cmd := s.shell(context.Background(), "trap 'kill -9 $(jobs -p); exit 1' TERM; set -e\n"+b.body+
+		"\n{ export -p; declare -f; } > "+exported+`; if [ -n "$(jobs -p)" ]; then echo `+stays+"; wait; fi")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	log, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("script-%d.log", b.line)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // ProcessState tells
+		close(ended)
+	}()
+	end := func() { // what has gone needs no signal
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(killBudget):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	}
+	deadline := time.After(commandBudget)
+	for {
+		select {
+		case <-ended:
+			if !cmd.ProcessState.Success() {
+				t.Fatalf("README.md, line %d: %s\n%s", b.line, cmd.ProcessState, readLog(t, log.Name()))
+			}
+			return
+		case <-deadline:
+			end()
+			t.Fatalf("README.md, line %d: the script still runs after %s\n%s", b.line, commandBudget, readLog(t, log.Name()))
+		case <-time.After(5 * time.Millisecond):
+			if strings.Contains(readLog(t, log.Name()), stays) {
+				s.t.Cleanup(end)
+				return
+			}
+		}
 	}
 }
 
@@ -160,11 +247,7 @@ func (s *session) run(t *testing.T, command string) (printed string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandBudget)
 	defer cancel()
-	here := strings.NewReplacer(documentedHTTP, s.dev.HTTP, documentedKafka, s.dev.Kafka)
-	there := strings.NewReplacer(s.dev.HTTP, documentedHTTP, s.dev.Kafka, documentedKafka)
-	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", here.Replace(command))
-	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "DRUMLIN_SERVER=http://"+s.dev.HTTP, "DRUMLIN_BROKERS="+s.dev.Kafka)
+	cmd := s.shell(ctx, command)
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -173,5 +256,13 @@ func (s *session) run(t *testing.T, command string) (printed string, code int) {
 	if err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
 		t.Fatalf("run %s: %v\n%s", command, errors.Join(err, ctx.Err()), out.String())
 	}
-	return there.Replace(out.String()), cmd.ProcessState.ExitCode()
+	return s.there.Replace(out.String()), cmd.ProcessState.ExitCode()
+}
+
+// shell is a command in the session's directory, with this run's addresses and what earlier scripts have exported.
+func (s *session) shell(ctx context.Context, command string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c",
+		"if [ -e "+exported+" ]; then . ./"+exported+"; fi\n"+s.here.Replace(command))
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
 }

@@ -82,7 +82,7 @@ func anchors(text string) []string {
 }
 
 var (
-	command = regexp.MustCompile(`(?:bin/)?drumlin ([a-z]+)([^` + "`|\n" + `]*)`)
+	command = regexp.MustCompile(`(?m)(?:^ *|bin/|[` + "`" + `|;$(] *)drumlin ([a-z]+)([^` + "`|\n" + `]*)`) // not the word in others' commands
 	flag    = regexp.MustCompile(`--[a-z][a-z-]*`)
 	verbs   = regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`)
 	code    = regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]+`")
@@ -147,7 +147,7 @@ func rootHelp(t *testing.T) string {
 }
 
 var (
-	makeTarget = regexp.MustCompile("(?:^|[` ])make ([a-z-]+)")
+	makeTarget = regexp.MustCompile("(?:^|[` ])make ([a-z0-9-]+)")
 	pathName   = regexp.MustCompile("`([a-zA-Z.][\\w-][\\w.-]*/[\\w./-]*[\\w/])`")
 )
 
