@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // resultFormat is one of Druid's result formats.
@@ -30,7 +32,7 @@ func parseResultFormat(name string) (resultFormat, error) {
 		}
 	}
 	e := invalidInput("Field \"resultFormat\": %q is not known.", name)
-	if near := nearest(name, resultFormats); near != "" {
+	if near := nearest.Within(name, resultFormats, len(name)/2); near != "" {
 		e.Message += fmt.Sprintf(" Did you mean %q?", near)
 	}
 	e.Hint = "Known formats: " + strings.Join(resultFormats, ", ") + "."

@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"drumlin/internal/nearest"
 )
 
 const (
@@ -237,7 +239,7 @@ func decodeObject(body []byte, what string, known []string) (map[string]json.Raw
 
 func unknownField(name, what string, known []string) *Error {
 	e := invalidInput("Unknown field %q in %s.", name, what)
-	if near := nearest(name, known); near != "" {
+	if near := nearest.Within(name, known, len(name)/2); near != "" {
 		e.Message += fmt.Sprintf(" Did you mean %q?", near)
 	}
 	e.Hint = "Known fields: " + strings.Join(known, ", ") + "."

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"drumlin/internal/nearest"
 )
 
 const (
@@ -93,7 +95,7 @@ func (s *server) find(ctx context.Context, id string) (Supervisor, error) {
 		ids = append(ids, sup.ID)
 	}
 	e := &Error{Category: NotFound, Code: "notFound", Message: fmt.Sprintf("No supervisor has the id %q.", id)}
-	if near := nearest(id, ids); near != "" {
+	if near := nearest.Within(id, ids, len(id)/2); near != "" {
 		e.Hint = fmt.Sprintf("Did you mean %q?", near)
 	}
 	return Supervisor{}, e

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 const (
@@ -217,7 +219,7 @@ func taskFilter(r *http.Request, state TaskState) (TaskFilter, error) {
 			f.Max = n
 		default:
 			e := invalidInput("Parameter %q is not known; known are %s.", name, strings.Join(known, ", "))
-			if near := nearest(name, known); near != "" {
+			if near := nearest.Within(name, known, len(name)/2); near != "" {
 				e.Hint = fmt.Sprintf("Did you mean %q?", near)
 			}
 			return f, e

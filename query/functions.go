@@ -124,7 +124,7 @@ func checkFunction(name string) *Error {
 	for n := range allowedFunctions {
 		names = append(names, n)
 	}
-	near := nearest(name, names)
+	near := nearestNames(name, names)
 	e := newError(Invalid, didYouMean(near), "the function %s is not known", name)
 	e.Names = near
 	return e

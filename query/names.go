@@ -3,6 +3,8 @@ package query
 import (
 	"sort"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 const maxNearNames = 3
@@ -23,8 +25,8 @@ func foldName(name string) string {
 	return name
 }
 
-// nearest returns up to three of the names that differ least from the given one, and little enough to be meant.
-func nearest(name string, names []string) []string {
+// nearestNames returns up to three of the names that differ least from the given one, and little enough to be meant.
+func nearestNames(name string, names []string) []string {
 	type candidate struct {
 		name     string
 		distance int
@@ -33,8 +35,7 @@ func nearest(name string, names []string) []string {
 	lower := strings.ToLower(name)
 	var found []candidate
 	for _, n := range names {
-		d := editDistance(lower, strings.ToLower(n))
-		if d <= limit {
+		if d := nearest.Edits(lower, strings.ToLower(n), limit+1); d <= limit {
 			found = append(found, candidate{n, d})
 		}
 	}
@@ -49,26 +50,6 @@ func nearest(name string, names []string) []string {
 		out = append(out, c.name)
 	}
 	return out
-}
-
-// editDistance is Levenshtein's, over bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost = 1 + min(diagonal, row[j], row[j-1])
-			}
-			diagonal, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // didYouMean renders near names as a hint.

@@ -27,7 +27,7 @@ func (t tableNames) resolve(ref tableRef) (string, *Error) {
 		}
 		return "", t.unknown(ref)
 	}
-	near := nearest(ref.schema, []string{"druid", "sys", "INFORMATION_SCHEMA"})
+	near := nearestNames(ref.schema, []string{"druid", "sys", "INFORMATION_SCHEMA"})
 	e := newError(NotFound, didYouMean(near), "the schema %s is not known", ref.schema)
 	e.Names = near
 	return "", e
@@ -54,7 +54,7 @@ func (t tableNames) unknown(ref tableRef) *Error {
 	if ref.schema != "" {
 		written = ref.schema + "." + ref.name
 	}
-	near := nearest(written, t.all())
+	near := nearestNames(written, t.all())
 	hint := didYouMean(near)
 	if hint == "" {
 		hint = "SELECT table_name FROM INFORMATION_SCHEMA.TABLES lists the tables"

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // exprFunction is one function of the language.
@@ -91,39 +93,13 @@ func findFunction(t exprToken) (exprFunction, error) {
 
 // nearestName returns the name with the fewest edits to the one given, or one that holds it, or "".
 func nearestName(name string, names []string) string {
-	best, bestEdits := "", 1+max(2, len(name)/3)
-	for _, n := range names {
-		if edits := edits(name, n); edits < bestEdits {
-			best, bestEdits = n, edits
-		}
-	}
+	best := nearest.Name(name, names)
 	for _, n := range names {
 		if best == "" && len(name) > 3 && (strings.Contains(n, name) || len(n) > 3 && strings.Contains(name, n)) {
 			best = n
 		}
 	}
 	return best
-}
-
-// edits counts the insertions, deletions and replacements between two short texts.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func conditionalFunctions() []exprFunction {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // builder checks a tree against a vocabulary and turns it into what it means, noting every problem it meets.
@@ -91,7 +93,7 @@ func (b *builder) hint(key string, fields []Field) string {
 	if b.flat {
 		names = append(names, specParts()...)
 	}
-	if name := nearest(key, names); name != "" {
+	if name := nearest.Name(key, names); name != "" {
 		return didYouMean(name)
 	}
 	for _, f := range b.vocabulary {

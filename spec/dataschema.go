@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"drumlin/internal/nearest"
 )
 
 const timeColumn = "__time"
@@ -118,7 +120,7 @@ func (b *builder) timestampSpec(o object, dedup bool, kafka *KafkaFormat) Timest
 		o.problem("column", "must not be empty")
 	}
 	if !slices.Contains(namedTimeFormats, out.Format) {
-		if name := nearest(out.Format, namedTimeFormats); name != "" && len(out.Format) < 7 {
+		if name := nearest.Name(out.Format, namedTimeFormats); name != "" && len(out.Format) < 7 {
 			o.problem("format", "%s is not a known format; did you mean %s?", shown(out.Format), name)
 		} else if _, err := ParseTimePattern(out.Format); err != nil {
 			o.problem("format", "%s; or use %s", err, orList(namedTimeFormats))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // ParseTask reads a task in YAML or JSON, in any of Druid's generations. The error is of type Problems and names everything
@@ -60,7 +62,7 @@ func taskVocabulary(root *node) ([]Field, Problem) {
 		return nil, Problem{"type", "a kafka spec is a supervisor, not a task: submit it as one"}
 	}
 	message := fmt.Sprintf("%s is not supported; it must be %s", shown(n.text), orList(taskTypes()))
-	return nil, Problem{"type", message + didYouMean(nearest(n.text, taskTypes()))}
+	return nil, Problem{"type", message + didYouMean(nearest.Name(n.text, taskTypes()))}
 }
 
 // defaultRetries is how often a task is tried again that has no tuningConfig.

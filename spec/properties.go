@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // KafkaProperties returns what is known of ioConfig.consumerProperties; Path is the property's name. Properties that
@@ -75,7 +77,7 @@ func (b *builder) kafkaProperties(o object) map[string]string {
 		i := slices.Index(names, e.key)
 		switch {
 		case i < 0:
-			b.problem(path, "unknown Kafka property"+didYouMean(nearest(e.key, names)))
+			b.problem(path, "unknown Kafka property"+didYouMean(nearest.Name(e.key, names)))
 		case known[i].Class == Refused:
 			if !e.value.saysNothing() {
 				b.problem(path, "refused: "+known[i].Note)

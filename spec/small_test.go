@@ -121,7 +121,6 @@ func FuzzSmallParsers(f *testing.F) {
 		_, _ = CompileTopicPattern(s)
 		_, _ = parseInstant(s)
 		_, _ = ParseGranularity(s)
-		_ = nearest(s, []string{"segmentGranularity", "a"})
 	})
 }
 
@@ -148,18 +147,6 @@ func TestTopicPatternMatchesWholeNames(t *testing.T) {
 	for _, bad := range []string{"a)(b", "(?=x)", "a++", `(a)\1`, "["} {
 		if _, err := CompileTopicPattern(bad); err == nil {
 			t.Errorf("%s is accepted", bad)
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	candidates := []string{"segmentGranularity", "queryGranularity", "topic", "topicPattern", "type"}
-	for in, want := range map[string]string{
-		"segmentGranlarity": "segmentGranularity", "tpoic": "topic", "Topic": "topic", "typ": "type", "xyzzy": "",
-		"granularity": "",
-	} {
-		if got := nearest(in, candidates); got != want {
-			t.Errorf("%s: %q, want %q", in, got, want)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // Problem is one thing that is wrong with a configuration. Path is empty where the text as a whole cannot be read, Line is 0
@@ -48,35 +50,8 @@ func (ps Problems) asError() error {
 
 // didYouMean ends a message with the candidate that is nearest to what was written, if one is near.
 func didYouMean(written string, candidates []string) string {
-	best, bestEdits := "", 1+max(2, len(written)/3)
-	for _, c := range candidates {
-		if edits := editDistance(strings.ToLower(written), strings.ToLower(c)); edits < bestEdits {
-			best, bestEdits = c, edits
-		}
+	if best := nearest.Name(written, candidates); best != "" {
+		return "; did you mean " + best + "?"
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// editDistance counts insertions, deletions and replacements of bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			edits := diagonal
-			if a[i] != b[j] {
-				edits++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(edits, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"drumlin/internal/nearest"
 )
 
 // The properties that have an effect.
@@ -107,35 +109,8 @@ func checkNames(properties map[string]string) error {
 
 // didYouMean finds the known name that differs in one place or two.
 func didYouMean(name string) string {
-	best, least := "", 3
-	for _, known := range slices.Concat(used, ignored) {
-		if d := editDistance(name, known); d < least {
-			best, least = known, d
-		}
+	if best := nearest.Within(name, slices.Concat(used, ignored), 2); best != "" {
+		return "; did you mean " + best + "?"
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// editDistance counts the letters to add, take away or change.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := diagonal
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			diagonal = row[j]
-			row[j] = min(change, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }
