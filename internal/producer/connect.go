@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -48,17 +49,17 @@ func connect(ctx context.Context, properties map[string]string, id string, more 
 // unreachable says why no broker answers, as far as that can be told.
 func unreachable(err error, brokers []string) error {
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	_, refused := errors.AsType[tls.AlertError](err)
+	alert, isNet := errors.AsType[*net.OpError](err)
 	_, closed := errors.AsType[*kgo.ErrFirstReadEOF](err)
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("Kafka at %v refuses the user or the password of sasl.jaas.config: %w", brokers, err)
+		return fmt.Errorf("the Kafka at %v refuses the user or the password of sasl.jaas.config: %w", brokers, err)
 	case badCertificate:
-		return fmt.Errorf("Kafka at %v shows a certificate that is not trusted: see ssl.truststore.location: %w", brokers, err)
-	case refused:
-		return fmt.Errorf("Kafka at %v refuses the TLS connection: it may want a certificate, see ssl.keystore.location: %w", brokers, err)
+		return fmt.Errorf("the Kafka at %v shows a certificate that is not trusted: see ssl.truststore.location: %w", brokers, err)
+	case isNet && alert.Op == "remote error": // crypto/tls says so of an alert that the other side has sent
+		return fmt.Errorf("the Kafka at %v refuses the TLS connection: it may want a certificate, see ssl.keystore.location: %w", brokers, err)
 	case closed:
-		return fmt.Errorf("Kafka at %v closes the connection: security.protocol does not fit that port: %w", brokers, err)
+		return fmt.Errorf("the Kafka at %v closes the connection: security.protocol does not fit that port: %w", brokers, err)
 	}
 	return fmt.Errorf("no broker answers at %v; is drumlin dev, or Kafka, running there? %w", brokers, err)
 }

@@ -46,7 +46,6 @@ type KafkaOptions struct {
 	Users      []KafkaUser       // needed for listeners with SASL
 	DataDir    string            // "": a directory of the test
 	Host       string            // to listen on and to advertise; "": 127.0.0.1
-	Named      map[string]string // further plain listeners, with the host:port that each advertises: it listens on that port of Host
 	Properties map[string]string // over the harness's own, in server.properties
 	Command    []string          // what the broker's command line is put behind, such as ip netns exec NAME
 }
@@ -88,10 +87,6 @@ func StartKafka(t testing.TB, o KafkaOptions) *Kafka {
 		if err != nil {
 			t.Fatalf("listener %s: %v", name, err)
 		}
-		k.Addresses[name] = net.JoinHostPort(k.options.Host, port)
-	}
-	for name, advertised := range o.Named {
-		_, port := splitAddress(t, advertised)
 		k.Addresses[name] = net.JoinHostPort(k.options.Host, port)
 	}
 	k.controller = k.address(t)

@@ -89,8 +89,8 @@ func testRefused(t *testing.T, k *harness.Kafka, ca *testkit.CA) {
 			want       string
 		}{p, want}
 	}
-	add("unknown authority", "certificate", all["SASL_SSL PLAIN"], "ssl.truststore.location", stranger.File)
-	add("no certificate of its own", "certificate", all["SSL"], "ssl.keystore.location", "", "ssl.keystore.type", "")
+	add("unknown authority", "a certificate that is not trusted", all["SASL_SSL PLAIN"], "ssl.truststore.location", stranger.File)
+	add("no certificate of its own", "it may want a certificate", all["SSL"], "ssl.keystore.location", "", "ssl.keystore.type", "")
 	add("no TLS where it is wanted", "", all["SASL_SSL PLAIN"], "security.protocol", "SASL_PLAINTEXT")
 	add("TLS where there is none", "security.protocol does not fit", all["SASL_SSL PLAIN"], "bootstrap.servers", k.Address())
 	for name, way := range ways {
