@@ -121,7 +121,8 @@ func (w *worker) tryBegin(ctx context.Context, a Assignment) error {
 	w.next, w.leaderEpoch, w.clock, w.cutFrom = off.Next, off.LeaderEpoch, off.ClockMillis, off.Next
 	w.newestMillis.Store(off.ClockMillis)
 	w.rejectedTotal, w.unparseableTotal = off.Counters.Rejected, off.Counters.Unparseable
-	w.catchUp, w.stableEnd = bounds.StableEnd, bounds.StableEnd
+	w.catchUp, w.stableEnd, w.end = bounds.StableEnd, bounds.StableEnd, bounds.End
+	w.stableSince = time.Now()
 	w.hot.begin(off.Generation, off.Next, mod, w.catchUp, off.Facts)
 	w.failing(nil)
 	return w.examine(bounds)

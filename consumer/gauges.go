@@ -14,6 +14,7 @@ type gauges struct {
 	now         func() time.Time
 
 	lag, freshness, hotRows, hotBytes, paused, halted *prometheus.Desc // by partition
+	undecided, undecidedTime                          *prometheus.Desc // by partition
 	used, budget                                      *prometheus.Desc // of the process
 }
 
@@ -27,6 +28,9 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 		lag: partition("ingest_kafka_partitionLag", "Records between what has been read and the end of what is decided."),
 		freshness: partition("drumlin_ingest_freshness_seconds",
 			"Age, by its Kafka timestamp, of the newest readable row while more is there to read; 0 when all has been read."),
+		undecided: partition("drumlin_ingest_undecided_records", "Records behind the first open transaction, which nobody may read before it has ended."),
+		undecidedTime: partition("drumlin_ingest_undecided_seconds",
+			"For how long the end of what is decided has not moved while there are undecided records; 0 when there are none."),
 		hotRows:  partition("ingest_hot_rows", "Hot rows that are not committed yet."),
 		hotBytes: partition("ingest_hot_bytes", "Bytes of hot rows, committed ones in their grace included."),
 		paused:   partition("drumlin_ingest_paused", "1 while nothing is fetched, since hot memory or unfinished handoffs are at their limit."),
@@ -38,7 +42,7 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.lag, g.freshness, g.hotRows, g.hotBytes, g.paused, g.halted, g.used, g.budget} {
+	for _, d := range []*prometheus.Desc{g.lag, g.freshness, g.undecided, g.undecidedTime, g.hotRows, g.hotBytes, g.paused, g.halted, g.used, g.budget} {
 		out <- d
 	}
 }
@@ -58,6 +62,8 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		put(g.halted, flag(s.State == StateHalted))
 		if s.Lag >= 0 {
 			put(g.lag, float64(s.Lag))
+			put(g.undecided, float64(s.Undecided))
+			put(g.undecidedTime, undecidedFor(s, now).Seconds())
 		}
 		if age, known := freshness(s, w.newestMillis.Load(), now); known {
 			put(g.freshness, age.Seconds())
@@ -77,6 +83,13 @@ func freshness(s *PartitionStatus, newestMillis int64, now time.Time) (age time.
 		return 0, false
 	}
 	return max(0, now.Sub(time.UnixMilli(newestMillis))), true
+}
+
+func undecidedFor(s *PartitionStatus, now time.Time) time.Duration {
+	if s.Undecided == 0 {
+		return 0
+	}
+	return max(0, now.Sub(s.UndecidedSince))
 }
 
 func flag(on bool) float64 {

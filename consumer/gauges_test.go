@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestFreshness(t *testing.T) {
@@ -57,6 +58,44 @@ func TestGaugesShowWhatIsReadNow(t *testing.T) {
 		if strings.HasPrefix(name, "ingest_kafka_partitionLag") || strings.HasPrefix(name, "drumlin_ingest_halted") {
 			t.Errorf("%s is shown of a partition that is not read any more", name)
 		}
+	}
+}
+
+// TestAnOpenTransactionShows: what it holds back is no lag, for nobody may read it; so it has gauges of its own.
+func TestAnOpenTransactionShows(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	r := newRig(t, func(o *Options) { o.Registerer = registry })
+	r.createTopic(1)
+	r.produceEvents(0, 10)
+	r.start(r.submit(specText("", "", "")))
+	r.waitPosition(10)
+	partition := `partition="0" supervisor="t" topic="t"`
+	if got := gather(t, registry)["drumlin_ingest_undecided_records "+partition]; got != 0 {
+		t.Errorf("%v records are undecided without a transaction", got)
+	}
+	tx, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.TransactionalID("x"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	r.must(err)
+	defer tx.Close()
+	r.must(tx.BeginTransaction())
+	r.must(tx.ProduceSync(t.Context(), &kgo.Record{
+		Topic: "t", Value: []byte(event("open", 1, baseMillis)), Timestamp: time.UnixMilli(baseMillis),
+	}).FirstErr())
+	r.produceEvents(10, 5) // behind the transaction's record
+	s := r.waitFor("undecided records", func(s PartitionStatus) bool { return s.Undecided == 6 })
+	if s.Position != 10 || s.Lag != 0 || s.UndecidedSince.IsZero() {
+		t.Errorf("status %+v", s)
+	}
+	if got := gather(t, registry); got["drumlin_ingest_undecided_records "+partition] != 6 || got["drumlin_ingest_undecided_seconds "+partition] <= 0 {
+		t.Errorf("an open transaction does not show: %v", got)
+	}
+	r.must(tx.EndTransaction(t.Context(), kgo.TryAbort))
+	r.waitPosition(17)
+	if s := r.waitFor("a decision", func(s PartitionStatus) bool { return s.Undecided == 0 }); !s.UndecidedSince.IsZero() {
+		t.Errorf("status %+v", s)
+	}
+	if got := gather(t, registry)["drumlin_ingest_undecided_seconds "+partition]; got != 0 {
+		t.Errorf("undecided for %v s after the transaction's end", got)
 	}
 }
 

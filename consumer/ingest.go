@@ -49,9 +49,7 @@ func (w *worker) polled(p polled) error {
 	}
 	w.reopen.succeeded()
 	w.failing(nil)
-	if p.StableEnd >= 0 {
-		w.stableEnd = max(w.stableEnd, p.StableEnd)
-	}
+	w.learnEnds(p.StableEnd, p.End)
 	if len(p.Records) == 0 {
 		return nil
 	}

@@ -30,6 +30,14 @@ func (w *worker) finishProbe(r probeResult) error {
 		return w.examine(r.bounds)
 	}
 	// The log's start is compared where records arrive: what has been fetched already may lie below it.
-	w.stableEnd = max(w.stableEnd, r.bounds.StableEnd)
+	w.learnEnds(r.bounds.StableEnd, r.bounds.End)
 	return nil
+}
+
+// learnEnds takes ends that are known now: of what is decided, and of all. −1: unknown.
+func (w *worker) learnEnds(stable, end int64) {
+	if stable > w.stableEnd {
+		w.stableEnd, w.stableSince = stable, time.Now()
+	}
+	w.end = max(w.end, end)
 }

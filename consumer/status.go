@@ -50,11 +50,14 @@ type PartitionStatus struct {
 	CatchUp    int64 // end of the log when the partition was acquired
 	StableEnd  int64 // newest known end of what is decided; −1: unknown
 	Lag        int64 // StableEnd − Position; −1: unknown
-	Counters   segment.Counters
-	HotRows    int64 // not yet committed
-	HotBytes   int64
-	Handoffs   int // begun or queued
-	Halt       *Halt
+	// Undecided records lie behind the first open transaction: nobody may read them before it has ended.
+	Undecided      int64
+	UndecidedSince time.Time // when StableEnd last moved; zero: nothing is undecided
+	Counters       segment.Counters
+	HotRows        int64 // not yet committed
+	HotBytes       int64
+	Handoffs       int // begun or queued
+	Halt           *Halt
 	// LastError is the last failure that is being retried, cleared by the next success of the same kind.
 	LastError string
 	LastAt    time.Time // of LastError
@@ -81,6 +84,9 @@ func (w *worker) report() {
 	}
 	if w.stableEnd >= 0 {
 		s.Lag = max(0, w.stableEnd-w.next)
+	}
+	if w.stableEnd >= 0 && w.end > w.stableEnd {
+		s.Undecided, s.UndecidedSince = w.end-w.stableEnd, w.stableSince
 	}
 	if w.running {
 		s.Handoffs++

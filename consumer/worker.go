@@ -63,9 +63,11 @@ type loopState struct {
 	leaderEpoch      int32
 	clock            int64
 	catchUp          int64
-	stableEnd        int64
-	rejectedTotal    int64 // of this generation, up to next
-	unparseableTotal int64 // of those: what could not be read
+	stableEnd        int64     // −1: unknown
+	stableSince      time.Time // when stableEnd last moved
+	end              int64     // newest known high watermark; −1: unknown
+	rejectedTotal    int64     // of this generation, up to next
+	unparseableTotal int64     // of those: what could not be read
 	halted           *Halt
 
 	// Since the last cut:
@@ -137,7 +139,7 @@ func newWorker(d *deps, a Assignment) *worker {
 	w.ready = make(chan struct{})
 	close(w.ready)
 	w.stepDone, w.probed = make(chan stepResult, 1), make(chan probeResult, 1)
-	w.rangeBuckets, w.stableEnd = map[int64]int64{}, -1
+	w.rangeBuckets, w.stableEnd, w.end = map[int64]int64{}, -1, -1
 	w.report()
 	return w
 }

@@ -86,22 +86,25 @@ type RecentError struct {
 
 // PartitionStatus is one partition. What only its reader knows is absent where that is another process.
 type PartitionStatus struct {
-	Topic           string           `json:"topic"`
-	Partition       int32            `json:"partition"`
-	Generation      int32            `json:"generation"`
-	Owner           string           `json:"owner,omitempty"` // node; empty: nobody
-	State           consumer.State   `json:"state,omitempty"`
-	CommittedOffset *int64           `json:"committedOffset,omitempty"`
-	CurrentOffset   *int64           `json:"currentOffset,omitempty"`
-	LatestOffset    *int64           `json:"latestOffset,omitempty"`
-	Lag             *int64           `json:"lag,omitempty"`
-	HotRows         int64            `json:"hotRows"`
-	HotBytes        int64            `json:"hotBytes"`
-	SpecVersion     int64            `json:"specVersion,omitempty"` // by which records are read
-	LastCommit      string           `json:"lastCommit,omitempty"`
-	Counters        segment.Counters `json:"counters"` // of what is committed
-	Halted          string           `json:"halted,omitempty"`
-	Error           string           `json:"error,omitempty"`
+	Topic           string         `json:"topic"`
+	Partition       int32          `json:"partition"`
+	Generation      int32          `json:"generation"`
+	Owner           string         `json:"owner,omitempty"` // node; empty: nobody
+	State           consumer.State `json:"state,omitempty"`
+	CommittedOffset *int64         `json:"committedOffset,omitempty"`
+	CurrentOffset   *int64         `json:"currentOffset,omitempty"`
+	LatestOffset    *int64         `json:"latestOffset,omitempty"`
+	Lag             *int64         `json:"lag,omitempty"`
+	// Records behind an open transaction, which nobody may read yet, and since when the end of what is decided has not moved.
+	UndecidedRecords int64            `json:"undecidedRecords,omitempty"`
+	UndecidedSince   string           `json:"undecidedSince,omitempty"`
+	HotRows          int64            `json:"hotRows"`
+	HotBytes         int64            `json:"hotBytes"`
+	SpecVersion      int64            `json:"specVersion,omitempty"` // by which records are read
+	LastCommit       string           `json:"lastCommit,omitempty"`
+	Counters         segment.Counters `json:"counters"` // of what is committed
+	Halted           string           `json:"halted,omitempty"`
+	Error            string           `json:"error,omitempty"`
 }
 
 // List returns all supervisors by id. It asks each other process once, for a second at most.
@@ -260,6 +263,7 @@ func addWorker(s *Status, out *PartitionStatus, w consumer.PartitionStatus, sinc
 		return
 	}
 	out.CurrentOffset, out.Generation = &w.Position, w.Generation
+	out.UndecidedRecords, out.UndecidedSince = w.Undecided, instant(w.UndecidedSince, w.Undecided > 0)
 	name := fmt.Sprint(key.Partition)
 	if manyTopics {
 		name = key.Topic + ":" + name

@@ -70,6 +70,8 @@ type partitionStatus struct {
 	CatchUp    int64                `json:"catchUp"`
 	StableEnd  int64                `json:"stableEnd"`
 	Lag        int64                `json:"lag"`
+	Undecided  int64                `json:"undecided,omitempty"`
+	Since      time.Time            `json:"undecidedSince,omitzero"`
 	Counters   segment.Counters     `json:"counters"`
 	HotRows    int64                `json:"hotRows"`
 	HotBytes   int64                `json:"hotBytes"`
@@ -92,6 +94,7 @@ func toWire(s consumer.PartitionStatus) partitionStatus {
 		Key: s.Key, State: s.State, Generation: s.Generation, TopicID: s.TopicID, Facts: s.Facts, Position: s.Position,
 		Committed: s.Committed, Revision: s.Revision, CatchUp: s.CatchUp, StableEnd: s.StableEnd, Lag: s.Lag, Counters: s.Counters,
 		HotRows: s.HotRows, HotBytes: s.HotBytes, Handoffs: s.Handoffs, LastError: s.LastError, LastAt: s.LastAt,
+		Undecided: s.Undecided, Since: s.UndecidedSince,
 	}
 	if s.Halt != nil {
 		h := halt(*s.Halt)
@@ -105,6 +108,7 @@ func fromWire(s partitionStatus) consumer.PartitionStatus {
 		Key: s.Key, State: s.State, Generation: s.Generation, TopicID: s.TopicID, Facts: s.Facts, Position: s.Position,
 		Committed: s.Committed, Revision: s.Revision, CatchUp: s.CatchUp, StableEnd: s.StableEnd, Lag: s.Lag, Counters: s.Counters,
 		HotRows: s.HotRows, HotBytes: s.HotBytes, Handoffs: s.Handoffs, LastError: s.LastError, LastAt: s.LastAt,
+		Undecided: s.Undecided, UndecidedSince: s.Since,
 	}
 	if s.Halt != nil {
 		h := consumer.Halt(*s.Halt)

@@ -49,6 +49,9 @@ type PartitionStatus struct {
 	Counters        struct {
 		Lost int64 `json:"lost"` // offsets that were accepted as lost
 	} `json:"counters"`
+	UndecidedRecords int64  `json:"undecidedRecords"` // behind an open transaction: nobody may read them yet
+	UndecidedSince   string `json:"undecidedSince"`   // when the end of what is decided last moved; empty: nothing is undecided
+
 	LastCommit string `json:"lastCommit"` // ISO 8601; empty: never
 	Halted     string `json:"halted"`     // why reading has stopped; empty: it has not
 	Error      string `json:"error"`      // what went wrong last, and is being retried unless it has halted

@@ -310,7 +310,8 @@ func TestSegments(t *testing.T) {
 func TestStatus(t *testing.T) {
 	s := &server{status: map[string]string{"w": `{"dataSource":"wikipedia","stream":"wiki","state":"RUNNING","detailedState":"RUNNING",
 		"healthy":true,"partitionStatus":[
-		{"topic":"wiki","partition":0,"owner":"n1","state":"READING","committedOffset":1000,"latestOffset":2500,"lag":1500,"hotRows":1234,"hotBytes":4096,"lastCommit":"2026-01-01T00:00:00Z"},
+		{"topic":"wiki","partition":0,"owner":"n1","state":"READING","committedOffset":1000,"latestOffset":2500,"lag":1500,"hotRows":1234,"hotBytes":4096,"lastCommit":"2026-01-01T00:00:00Z",
+			"undecidedRecords":1201,"undecidedSince":"2026-01-01T00:01:00Z"},
 		{"topic":"wiki","partition":1,"halted":"offset_out_of_range","error":"[3, 7) is gone"}],
 		"recentErrors":[{"message":"topic wiki, partition 1: [3, 7) is gone"},{"timestamp":"2026-01-01T00:00:00Z","message":"broker away"}]}`}}
 	url := s.start(t)
@@ -326,6 +327,7 @@ func TestStatus(t *testing.T) {
 		"──────────  ─────  ─────────  ──────  ───────  ─────────  ────  ─────  ────────  ────────  ────────────────────\n"+
 		"w           wiki           0  n1      READING       1000  2500  1,500     1,234   4.0 KiB  2026-01-01T00:00:00Z\n"+
 		"w           wiki           1  nobody                   -     ?      ?         0       0 B  never\n"+
+		"\nw: 1,201 records of partition 0 of topic wiki wait for the end of an open transaction, since 2026-01-01T00:01:00Z\n"+
 		"\nw: partition 1 of topic wiki has halted (offset_out_of_range): [3, 7) is gone\n"+
 		"\nw: 2026-01-01T00:00:00Z broker away\n", "catching up")
 	o := run(t, url, "", 0, "status", "w", "--json")

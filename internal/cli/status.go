@@ -174,6 +174,12 @@ func writeTroubles(env *Env, reports []*client.Status) error {
 					return err
 				}
 			}
+			if p.UndecidedRecords > 0 {
+				if _, err := fmt.Fprintf(env.Stdout, "\n%s: %s of partition %d of topic %s wait for the end of an open transaction, since %s\n",
+					table.Safe(r.ID), count(int(p.UndecidedRecords), "record"), p.Partition, table.Safe(p.Topic), table.Safe(p.UndecidedSince)); err != nil {
+					return err
+				}
+			}
 			if p.Halted == "" {
 				continue
 			}
