@@ -20,7 +20,7 @@ const (
 	trialPartitions = 8
 	trialPerSecond  = 400
 	trialAnswers    = 6               // that must come after each fault
-	leaseTime       = 3 * time.Second // of the harness's processes
+	trialLease      = 3 * time.Second // of the harness's processes
 
 	// Every process hands off each second, so that faults fall into handoffs.
 	trialSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: PT1S}
@@ -109,6 +109,20 @@ func (r *trial) checkSegments(t *testing.T) {
 		}
 		reached[place] = to
 	}
+}
+
+// taskSucceeds waits for the end of a task.
+func (r *trial) taskSucceeds(t *testing.T, id string) {
+	t.Helper()
+	status := r.WaitTask(t, id)
+	if status.StatusCode == "SUCCESS" {
+		return
+	}
+	reason := "no reason given"
+	if status.ErrorMsg != nil {
+		reason = *status.ErrorMsg
+	}
+	t.Errorf("task %s ended with %s: %s", id, status.StatusCode, reason)
 }
 
 func number(t *testing.T, v any) int64 {

@@ -50,9 +50,7 @@ func killCompactor(t *testing.T, r *trial) {
 	failAt(n, "")
 	n.Start(t)
 	begin := time.Now()
-	if status := r.WaitTask(t, task); status.StatusCode != "SUCCESS" {
-		t.Errorf("the task ended with %s: %+v", status.StatusCode, status)
-	}
+	r.taskSucceeds(t, task)
 	t.Logf("%s killed in its task, which succeeded %s after the restart", n.ID, time.Since(begin).Round(time.Millisecond))
 	r.steady(t)
 }

@@ -56,16 +56,14 @@ func (r *trial) stopZombies(t *testing.T, zombies []*zombie, stays *harness.Node
 	paused := r.pauseAll(t, zombies)
 	worker := r.Add(t, harness.RoleCompact)
 	_, took := r.WaitShared(t, "events", trialPartitions, settle, stays)
-	if status := r.WaitTask(t, task); status.StatusCode != "SUCCESS" {
-		t.Errorf("the task of the stopped process ended with %s", status.StatusCode)
-	}
+	r.taskSucceeds(t, task)
 	r.steady(t)
 	for _, z := range zombies {
 		eventually(t, "collection deletes what the dead epochs of "+z.ID+" have left", func() bool {
 			return len(r.leftBehind(t, z.epochs)) == 0
 		})
 	}
-	time.Sleep(time.Until(paused.Add(3 * leaseTime)))
+	time.Sleep(time.Until(paused.Add(3 * trialLease)))
 	everybody := []*harness.Node{stays}
 	for _, z := range zombies {
 		z.Continue(t)

@@ -1,0 +1,46 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"drumlin/tests/harness"
+)
+
+// TestARebalanceEachSecond has a third and a fourth ingesting process come and go, so that the shares change each second.
+// Most of them leave as asked; some are killed.
+func TestARebalanceEachSecond(t *testing.T) {
+	lasts := 8 * time.Second
+	if long() {
+		lasts = 10 * time.Minute
+	}
+	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1})
+	stay := r.Ingesters()
+	guests := []*harness.Node{r.New(t, harness.RoleIngest), r.New(t, harness.RoleIngest)}
+	before := r.history.check(t).ownerships()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	changes := 0
+	for begin := time.Now(); time.Since(begin) < lasts || changes%4 != 0; changes++ {
+		guest := guests[changes%2]
+		switch {
+		case !guest.Running():
+			guest.Launch(t) // whether it is ready when it must go again is left open
+		case changes%12 == 7:
+			guest.Kill(t)
+		default:
+			guest.Stop(t)
+		}
+		<-ticker.C
+		if changes%60 == 59 {
+			r.history.check(t)
+		}
+	}
+	r.WaitShared(t, "events", trialPartitions, settle, stay...)
+	moved := r.history.check(t).ownerships() - before
+	t.Logf("%d changes: partitions were acquired %d times", changes, moved)
+	if moved < changes {
+		t.Errorf("partitions were acquired %d times in %d changes: nothing is moved", moved, changes)
+	}
+	r.finish(t)
+}
