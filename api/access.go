@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"drumlin/internal/secure"
@@ -133,6 +135,47 @@ func allowTask(ctx context.Context, body []byte) error {
 		return nil
 	}
 	return forbidden(&secure.Denied{Name: who.Name, Has: who.Role, Need: secure.RoleAdmin}, fmt.Sprintf("A task of the type %s", task.Type))
+}
+
+// allowSpec holds specs that stop or resume what runs, or accept losses from now on, to the role that the paths for the same
+// demand. A spec that cannot be read is for the coordinator to refuse.
+func (s *server) allowSpec(ctx context.Context, body []byte) error {
+	who := callerOf(ctx)
+	if who.Role >= secure.RoleAdmin {
+		return nil
+	}
+	next, _, err := spec.Parse(body)
+	if err != nil {
+		return nil //nolint:nilerr // the coordinator reads it again and says what is wrong
+	}
+	list, err := s.supervisors.List(ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(list, func(sup Supervisor) bool { return sup.ID == next.ID })
+	if at < 0 {
+		return nil // nothing runs yet, and nothing is lost
+	}
+	what := ""
+	switch {
+	case next.Suspended != list[at].Suspended:
+		what = fmt.Sprintf("Setting suspended to %t", next.Suspended)
+	case next.Tuning.ResetOffsetAutomatically && !acceptsLosses(list[at].Spec):
+		what = "Setting tuningConfig.resetOffsetAutomatically, which accepts losses,"
+	default:
+		return nil
+	}
+	return forbidden(&secure.Denied{Name: who.Name, Has: who.Role, Need: secure.RoleAdmin}, what)
+}
+
+// acceptsLosses reads the one field of a spec as lists show it.
+func acceptsLosses(shown []byte) bool {
+	var sup struct {
+		Spec struct {
+			TuningConfig struct{ ResetOffsetAutomatically bool }
+		}
+	}
+	return json.Unmarshal(shown, &sup) == nil && sup.Spec.TuningConfig.ResetOffsetAutomatically
 }
 
 // mayCancel says whether a caller may end a query that the named one has started.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +18,7 @@ import (
 
 	"drumlin/internal/secure"
 	"drumlin/internal/testkit"
+	"drumlin/spec"
 )
 
 // tokens by role, and one more of the lowest.
@@ -159,6 +162,58 @@ func TestTasksThatDeleteNeedAdmin(t *testing.T) {
 		}
 		if c.status == 403 && c.token == 1 && !strings.Contains(w.Body.String(), "A task of the type") {
 			t.Errorf("%s", w.Body)
+		}
+	}
+}
+
+// TestSpecsThatStopOrAcceptLossesNeedAdmin: as the paths that do the same do.
+func TestSpecsThatStopOrAcceptLossesNeedAdmin(t *testing.T) {
+	text := func(name, suspended, tuning string) string {
+		return fmt.Sprintf("type: kafka\nsuspended: %s\nspec:\n  dataSchema: {dataSource: %s, timestampSpec: {column: t}, "+
+			"dimensionsSpec: {dimensions: [a]}, granularitySpec: {rollup: false}}\n"+
+			"  ioConfig: {topic: t, inputFormat: {type: json}}\n  tuningConfig: {type: kafka%s}\n", suspended, name, tuning)
+	}
+	const losses = ", resetOffsetAutomatically: true"
+	o := everything(t)
+	shown := func(yaml string) json.RawMessage {
+		s, _, err := spec.Parse([]byte(yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		canonical, err := spec.RedactedSpec(s.Canonical)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return canonical
+	}
+	o.Supervisors = &fakeSupervisors{
+		submit: func([]byte) (string, []string, error) { return "x", nil, nil },
+		list: []Supervisor{
+			{ID: "runs", Spec: shown(text("runs", "false", ""))},
+			{ID: "stands", Suspended: true, Spec: shown(text("stands", "true", ""))},
+			{ID: "loses", Spec: shown(text("loses", "false", losses))},
+		},
+	}
+	h := newHandler(t, o)
+	for _, c := range []struct {
+		spec   string
+		status int // for the role write
+	}{
+		{text("runs", "false", ", maxRowsPerSegment: 10"), 200},
+		{text("runs", "true", ""), 403},
+		{text("runs", "false", losses), 403},
+		{text("stands", "true", ", maxRowsPerSegment: 10"), 200},
+		{text("stands", "false", ""), 403},
+		{text("loses", "false", losses), 200},
+		{text("loses", "false", ""), 200},
+		{text("new", "true", losses), 200},
+	} {
+		w := callAs(h, bearer(1), "POST", supervisorPath, c.spec)
+		if w.Code != c.status || w.Code == 403 && !strings.Contains(w.Body.String(), "role admin") {
+			t.Errorf("%s\nstatus %d, %s", c.spec, w.Code, w.Body)
+		}
+		if w := callAs(h, bearer(2), "POST", supervisorPath, c.spec); w.Code != 200 {
+			t.Errorf("admin: %s\nstatus %d, %s", c.spec, w.Code, w.Body)
 		}
 	}
 }

@@ -29,6 +29,10 @@ func (s *server) handleSubmit(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, err)
 		return
 	}
+	if err := s.allowSpec(r.Context(), body); err != nil {
+		writeError(w, r, err)
+		return
+	}
 	id, warnings, err := s.supervisors.Submit(r.Context(), body)
 	if err != nil {
 		writeError(w, r, err)
