@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -56,9 +55,11 @@ left in the environment: ${NAME} in the file is taken from there.`,
 			if err != nil {
 				return cli.Usage(err)
 			}
-			return app.RunServer(cmd.Context(), c, app.World{
-				Logger: newLogger(env.Stderr, c.Log), Out: env.Stdout, Version: version, Failpoints: points,
-			})
+			logger, err := newLogger(env.Stderr, c.Log)
+			if err != nil {
+				return cli.Usage(err)
+			}
+			return app.RunServer(cmd.Context(), c, app.World{Logger: logger, Out: env.Stdout, Version: version, Failpoints: points})
 		},
 	}
 	flags := cmd.Flags()
@@ -75,15 +76,9 @@ left in the environment: ${NAME} in the file is taken from there.`,
 
 // effective puts the file over the defaults, and the flags over the file.
 func (f *serverFlags) effective(env *cli.Env) (config.Server, error) {
-	c := config.Default()
-	if f.configFile != "" {
-		data, err := os.ReadFile(f.configFile)
-		if err != nil {
-			return c, fmt.Errorf("--config: %w", err)
-		}
-		if c, err = config.Parse(data, env.Getenv); err != nil {
-			return c, fmt.Errorf("%s: %w", f.configFile, err)
-		}
+	c, err := loadConfig(env, f.configFile)
+	if err != nil {
+		return c, err
 	}
 	if err := c.SetAll(f.set); err != nil {
 		return c, err
@@ -109,15 +104,15 @@ func (f *serverFlags) effective(env *cli.Env) (config.Server, error) {
 	return c, c.Validate()
 }
 
-// newLogger writes as configured, which has been validated.
-func newLogger(out io.Writer, c config.Log) *slog.Logger {
+// newLogger writes as configured.
+func newLogger(out io.Writer, c config.Log) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo
+		return nil, fmt.Errorf("log.level: %w", err)
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(out, o))
+		return slog.New(slog.NewJSONHandler(out, o)), nil
 	}
-	return slog.New(slog.NewTextHandler(out, o))
+	return slog.New(slog.NewTextHandler(out, o)), nil
 }

@@ -7,13 +7,14 @@ import (
 
 	"drumlin/compaction"
 	"drumlin/coordinator"
+	"drumlin/internal/config"
 	"drumlin/spec"
 )
 
 // startCompaction makes what collects objects, for the role coordinate, and what runs tasks and drops chunks. It has no
 // goroutines of its own: the coordinator calls it.
 func (n *node) startCompaction(context.Context) error {
-	if !n.has(coordinator.RoleCoordinate) && !n.has(coordinator.RoleCompact) {
+	if !n.has(config.RoleCoordinate) && !n.has(config.RoleCompact) {
 		return nil
 	}
 	executor, err := compaction.NewExecutor(compaction.ExecutorOptions{

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,7 @@ type node struct {
 	peerClient     *peer.Client
 	peers          *peer.Router // nil in a process that is alone
 	flightListener net.Listener // nil: others have nothing to ask here
+	flightTLS      *tls.Config  // of flightListener; nil: plain text
 
 	worker    *compaction.Worker
 	collector *compaction.Collector

@@ -6,13 +6,36 @@ import (
 	"fmt"
 	"net"
 
-	"drumlin/coordinator"
+	"drumlin/internal/config"
 	"drumlin/peer"
 	"drumlin/query"
 )
 
-// startPeers makes what asks other processes, and takes the port on which they ask this one, where it has something to tell:
-// hot rows, or the logs of its tasks.
+// listenFlight takes the port on which other processes ask this one, where it has something to tell: hot rows, or the logs of
+// its tasks. A port that is in use, and a certificate that cannot be read, are told before anything is waited for.
+func (n *node) listenFlight(context.Context) error {
+	if !n.has(config.RoleIngest) && !n.has(config.RoleCompact) {
+		return nil
+	}
+	var err error
+	if n.flightTLS, err = n.serverTLS("flight.tls", n.config.Flight.TLS); err != nil {
+		return err
+	}
+	n.flightListener, err = net.Listen("tcp", n.config.Flight.Address)
+	if err != nil {
+		return fmt.Errorf("listen for other processes: %w; give another --flight HOST:PORT", err)
+	}
+	n.flightAddress = n.config.AdvertisedFlight(n.flightListener.Addr().String())
+	n.running.started("flight listener", func(context.Context) error {
+		if err := n.flightListener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// startPeers makes what asks other processes.
 func (n *node) startPeers(context.Context) error {
 	certificates, err := n.clientTLS("flight.clientTLS", n.config.Flight.ClientTLS)
 	if err != nil {
@@ -31,20 +54,6 @@ func (n *node) startPeers(context.Context) error {
 		o.Local = n.consumer
 	}
 	n.peers = peer.NewRouter(o)
-	if n.consumer == nil && !n.has(coordinator.RoleCompact) {
-		return nil
-	}
-	n.flightListener, err = net.Listen("tcp", n.config.Flight.Address)
-	if err != nil {
-		return fmt.Errorf("listen for other processes: %w; give another --flight HOST:PORT", err)
-	}
-	n.flightAddress = n.config.AdvertisedFlight(n.flightListener.Addr().String())
-	n.running.started("flight listener", func(context.Context) error {
-		if err := n.flightListener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
 	return nil
 }
 
@@ -53,16 +62,12 @@ func (n *node) startFlight(context.Context) error {
 	if n.flightListener == nil {
 		return nil
 	}
-	certificate, err := n.serverTLS("flight.tls", n.config.Flight.TLS)
-	if err != nil {
-		return err
-	}
 	access, err := n.config.Access.PeerAccess()
 	if err != nil {
 		return err
 	}
 	o := peer.ServerOptions{
-		Logs: n.cluster, TLS: certificate, Access: access, Cluster: n.catalog.Incarnation(), Logger: n.world.Logger, Registerer: n.registry,
+		Logs: n.cluster, TLS: n.flightTLS, Access: access, Cluster: n.catalog.Incarnation(), Logger: n.world.Logger, Registerer: n.registry,
 	}
 	if n.consumer != nil {
 		o.Local = n.consumer

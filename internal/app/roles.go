@@ -12,6 +12,7 @@ import (
 	"drumlin/coordinator"
 	"drumlin/duckdb"
 	"drumlin/indexer"
+	"drumlin/internal/config"
 	"drumlin/query"
 )
 
@@ -30,7 +31,7 @@ func (n *node) openCatalog(ctx context.Context, kv catalog.Backend) error {
 
 // startKafka makes the client of the brokers for roles that ask them.
 func (n *node) startKafka(context.Context) error {
-	if !n.has(coordinator.RoleIngest) && !n.has(coordinator.RoleCoordinate) {
+	if !n.has(config.RoleIngest) && !n.has(config.RoleCoordinate) {
 		return nil
 	}
 	var err error
@@ -42,7 +43,7 @@ func (n *node) startKafka(context.Context) error {
 }
 
 func (n *node) startConsumer(context.Context) error {
-	if !n.has(coordinator.RoleIngest) {
+	if !n.has(config.RoleIngest) {
 		return nil
 	}
 	builder, err := indexer.New(indexer.Options{
@@ -63,7 +64,7 @@ func (n *node) startConsumer(context.Context) error {
 }
 
 func (n *node) startQuery(context.Context) error {
-	if !n.has(roleQuery) {
+	if !n.has(config.RoleQuery) {
 		return nil
 	}
 	c := n.config.Query
@@ -106,7 +107,7 @@ func (n *node) makeCoordinator(context.Context) error {
 	if n.worker != nil {
 		o.Worker = n.worker
 	}
-	if n.has(coordinator.RoleCoordinate) {
+	if n.has(config.RoleCoordinate) {
 		o.Collect = n.collectAll
 	}
 	n.cluster = coordinator.New(o)
@@ -146,9 +147,6 @@ func (n *node) startHTTP(context.Context) error {
 	n.running.started("http", n.gate.drain)
 	return nil
 }
-
-// roleQuery is the role of nodes that answer SQL.
-const roleQuery = "query"
 
 // until tries again, with a growing pause, until the step succeeds or ctx ends: at the start of a cluster the parts come up
 // in any order.

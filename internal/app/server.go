@@ -15,10 +15,7 @@ import (
 )
 
 // server is a node whose etcd, brokers and object store are processes of their own.
-type server struct {
-	*node
-	kv *etcdkv.Store
-}
+type server struct{ *node }
 
 // RunServer runs the configured roles until ctx ends, then stops in order. The configuration must be valid. What it needs may
 // come up later: until then it waits, and its HTTP interface answers 503 with the reason.
@@ -31,7 +28,7 @@ func RunServer(ctx context.Context, c config.Server, world World) error {
 		world.Logger.Warn(warning)
 	}
 	return s.run(ctx,
-		s.startListener, s.startDirectories, s.openObjects, s.startEtcd, s.startKafka, s.startConsumer, s.startPeers, s.startQuery,
+		s.startListener, s.listenFlight, s.startDirectories, s.openObjects, s.startEtcd, s.startKafka, s.startConsumer, s.startPeers, s.startQuery,
 		s.startCompaction, s.makeCoordinator, s.startFlight, s.runCoordinator, s.startHTTP, s.announce)
 }
 
@@ -65,15 +62,15 @@ func (s *server) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.kv, err = etcdkv.Open(etcdkv.Options{
+	kv, err := etcdkv.Open(etcdkv.Options{
 		Endpoints: c.Endpoints, Prefix: c.Prefix, DialTimeout: c.DialTimeout, TLS: certificates,
 		Username: c.Username, Password: c.Password.Reveal(),
 	})
 	if err != nil {
 		return err
 	}
-	s.running.started("etcd client", func(context.Context) error { return s.kv.Close() })
-	return s.until(ctx, "etcd at "+strings.Join(c.Endpoints, ", "), func(ctx context.Context) error { return s.openCatalog(ctx, s.kv) },
+	s.running.started("etcd client", func(context.Context) error { return kv.Close() })
+	return s.until(ctx, "etcd at "+strings.Join(c.Endpoints, ", "), func(ctx context.Context) error { return s.openCatalog(ctx, kv) },
 		func(err error) bool {
 			return errors.Is(err, catalog.ErrKVRefused) || errors.Is(err, catalog.ErrFormat) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, catalog.ErrInvalid)
 		})

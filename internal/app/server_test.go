@@ -33,7 +33,7 @@ spec:
   tuningConfig: {type: kafka}
 `
 
-// parts is what a cluster stands on, within the test's process.
+// outside is what a cluster stands on, within the test's process.
 type outside struct {
 	broker *devbroker.Broker
 	etcd   *devetcd.Server
@@ -131,11 +131,11 @@ func TestRolesInTwoProcesses(t *testing.T) {
 		"ingest": parts(stopIngest(), "started"), "the others": parts(stopRest(), "started"),
 	} {
 		want := []string{
-			"listener", "etcd client", "catalog", "kafka client", "consumer", "peer client", "flight listener", "flight", "coordinator", "http",
+			"listener", "flight listener", "etcd client", "catalog", "kafka client", "consumer", "peer client", "flight", "coordinator", "http",
 		}
 		if what != "ingest" {
 			want = []string{
-				"listener", "etcd client", "catalog", "kafka client", "peer client", "flight listener", "query", "flight", "coordinator", "http",
+				"listener", "flight listener", "etcd client", "catalog", "kafka client", "peer client", "query", "flight", "coordinator", "http",
 			}
 		}
 		if !slices.Equal(got, want) {

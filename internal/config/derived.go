@@ -112,12 +112,6 @@ func (a Access) PeerAccess() (*secure.Access, error) {
 	return access, nil
 }
 
-// Secure is the listener's TLS for package secure.
-func (t ServerTLS) Secure() secure.ServerTLS { return secure.ServerTLS(t) }
-
-// Secure is the client's TLS for package secure.
-func (t ClientTLS) Secure() secure.ClientTLS { return secure.ClientTLS(t) }
-
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +15,9 @@ type metrics struct {
 	readBytes, writtenBytes prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
-		return nil
+		return nil, nil
 	}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -36,8 +37,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "drumlin_objectstore_written_bytes_total", Help: "Bytes of objects that the object store took.",
 		}),
 	}
-	r.MustRegister(m.requests, m.retries, m.seconds, m.readBytes, m.writtenBytes)
-	return m
+	var errs []error
+	for _, c := range []prometheus.Collector{m.requests, m.retries, m.seconds, m.readBytes, m.writtenBytes} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
 }
 
 func (m *metrics) request(verb string, result outcome, took time.Duration) {

@@ -42,7 +42,6 @@ func (s *Store) Probe(ctx context.Context) (Support, error) {
 	found := p.support
 	found.Warnings = s.bucketWarnings(ctx)
 	s.support.Store(&found)
-	s.log.Info("the object store is there", "place", s.place, "support", found.String())
 	return found, nil
 }
 

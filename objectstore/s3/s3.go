@@ -40,9 +40,13 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the object store: %w", err)
 	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("open the object store: register metrics: %w", err)
+	}
 	s := &Store{
 		options: o, place: "s3://" + o.Bucket, client: client, transport: transport,
-		budget: newBudget(time.Now()), log: o.Logger, metrics: newMetrics(o.Registerer),
+		budget: newBudget(time.Now()), log: o.Logger, metrics: m,
 	}
 	if o.Prefix != "" {
 		s.prefix = o.Prefix + "/"
