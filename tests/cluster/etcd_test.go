@@ -17,10 +17,11 @@ import (
 // TestEtcdMembersFail kills the member that leads, stops one that follows, and goes on with one member down: commits and
 // answers go on by themselves each time.
 func TestEtcdMembersFail(t *testing.T) {
+	t.Parallel()
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{
 		Ingesters: 2, Coordinators: 1, Compactors: 1, Queriers: 1, Parts: withEtcd(t, harness.EtcdOptions{}),
 	})
-	s := startSteady(t, c, 4)
+	s := startSteady(t, c)
 	leader := c.Etcd.WaitLeader(t)
 	c.Etcd.KillMember(t, leader)
 	s.goesOn(t, "without the member that led")
@@ -38,7 +39,7 @@ func TestEtcdMembersFail(t *testing.T) {
 	c.RunTask(t, `{"type":"compact","dataSource":"events","interval":"2000-01-01/2100-01-01"}`)
 	took := c.Ingesters()[0].Restart(t)
 	t.Logf("with a member down a process starts within %s", took.Round(time.Millisecond))
-	c.WaitShared(t, "events", 4, settle, c.Ingesters()...)
+	c.WaitShared(t, "events", steadyPartitions, settle, c.Ingesters()...)
 	time.Sleep(stated(0, time.Minute))
 	s.goesOn(t, "with a member down")
 	if checked := s.end(t); checked.Refused > 0 {
@@ -50,21 +51,22 @@ func TestEtcdMembersFail(t *testing.T) {
 // TestEtcdIsAway kills all members for longer than leases live. Reading goes on in memory, up to the limit of a process that
 // has little of it; the status says what is wrong; and when etcd is back everything goes on by itself.
 func TestEtcdIsAway(t *testing.T) {
+	t.Parallel()
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{
 		Ingesters: 1, Coordinators: 1, Queriers: 1, Parts: withEtcd(t, harness.EtcdOptions{}),
 	})
 	roomy, small := c.Ingesters()[0], c.New(t, harness.RoleIngest)
 	small.Set = []string{"ingest.maxHotBytes=64MiB"}
 	small.Start(t)
-	s := startSteady(t, c, 4)
+	s := startSteady(t, c)
 	begun := time.Now()
 	for i := range 3 {
 		c.Etcd.KillMember(t, i)
 	}
 	s.readsOn(t, "without etcd")
-	s.checker.WaitAnswers(t, fewAnswers, settle)
+	s.checker.WaitAnswers(t, steadyAnswers, settle)
 	s.writeBulk(t, 2*(64<<20)/noteBytes)
-	waitSample(t, small, "drumlin_ingest_paused", "every partition paused", func(v float64) bool { return v == 2 })
+	waitSample(t, small, "drumlin_ingest_paused", "every partition paused", func(v float64) bool { return v == steadyPartitions/2 })
 	hot, _ := sample(t, small, "drumlin_ingest_hot_memory_bytes")
 	t.Logf("the small process pauses at %.0f MiB of hot rows", hot/(1<<20))
 	if hot > 64<<20 {
@@ -75,8 +77,10 @@ func TestEtcdIsAway(t *testing.T) {
 	}
 	waitSample(t, roomy, "drumlin_ingest_freshness_seconds", "fresh rows", func(v float64) bool { return v < 2*2 })
 	s.says(t, "catalog's store has not answered since")
-	s.says(t, "topic "+s.topic, "commit a handoff")
-	s.checker.WaitAnswers(t, fewAnswers, settle)
+	if long() { // which takes as long as a commit is tried again before it counts as failed
+		s.says(t, "topic "+s.topic, "commit a handoff")
+	}
+	s.checker.WaitAnswers(t, steadyAnswers, settle)
 	time.Sleep(time.Until(begun.Add(stated(8*time.Second, 30*time.Second))))
 	harness.Together(
 		t,
@@ -87,7 +91,7 @@ func TestEtcdIsAway(t *testing.T) {
 	c.Etcd.WaitLeader(t)
 	t.Logf("etcd was away for %s", time.Since(begun).Round(time.Millisecond))
 	s.goesOn(t, "with etcd again")
-	c.WaitShared(t, "events", 4, settle, roomy, small)
+	c.WaitShared(t, "events", steadyPartitions, settle, roomy, small)
 	waitSample(t, small, "drumlin_ingest_paused", "no partition paused", func(v float64) bool { return v == 0 })
 	checked := s.end(t)
 	for what := range checked.Refusals {
@@ -100,11 +104,12 @@ func TestEtcdIsAway(t *testing.T) {
 // TestEtcdForgetsAndFillsUp compacts etcd's history under watches that lag behind, and then fills its quota: commits wait
 // while reading goes on, and go on when somebody has made room.
 func TestEtcdForgetsAndFillsUp(t *testing.T) {
+	t.Parallel()
 	const quotaBytes = 16 << 20
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{
 		Ingesters: 2, Coordinators: 1, Queriers: 1, Links: true, Parts: withEtcd(t, harness.EtcdOptions{Members: 1, QuotaBytes: quotaBytes}),
 	})
-	s := startSteady(t, c, 4)
+	s := startSteady(t, c)
 	root := c.Etcd.Root(t)
 	stop := compactEvery(t, root, 200*time.Millisecond)
 	for _, n := range []*harness.Node{c.Ingesters()[0], c.Nodes(harness.RoleQuery)[0]} {
@@ -123,7 +128,7 @@ func TestEtcdForgetsAndFillsUp(t *testing.T) {
 	fill(t, root, quotaBytes)
 	s.readsOn(t, "without space in etcd")
 	s.says(t, "topic "+s.topic, "commit a handoff", "space exceeded")
-	s.checker.WaitAnswers(t, fewAnswers, settle)
+	s.checker.WaitAnswers(t, steadyAnswers, settle)
 	time.Sleep(stated(0, 30*time.Second))
 	makeRoom(t, root, c.Etcd.Endpoints()[0])
 	s.goesOn(t, "with space again")

@@ -18,21 +18,22 @@ import (
 // direction. Where its lease cannot live the other one takes over, and what the one that was cut off still holds neither is
 // committed nor shows in answers. When the network is back, it has its share again.
 func TestAHostThatIsCutOff(t *testing.T) {
+	t.Parallel()
 	host := harness.NewHost(t, "cut")
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Queriers: 1})
 	stays, away := c.Ingesters()[0], c.AddOn(t, host, harness.RoleIngest)
-	s := startSteady(t, c, 4)
+	s := startSteady(t, c)
 	losesLease := func(what string, least time.Duration, cut, heal func()) {
 		t.Helper()
 		before, _ := sample(t, away, "drumlin_sessions_total")
 		begun := time.Now()
 		cut()
-		_, took := c.WaitShared(t, "events", 4, settle, stays)
+		_, took := c.WaitShared(t, "events", steadyPartitions, settle, stays)
 		t.Logf("%s: taken over after %s", what, took.Round(time.Millisecond))
 		s.goesOn(t, what)
 		time.Sleep(time.Until(begun.Add(least)))
 		heal()
-		_, took = c.WaitShared(t, "events", 4, settle, stays, away)
+		_, took = c.WaitShared(t, "events", steadyPartitions, settle, stays, away)
 		t.Logf("%s: shared again %s after it was over", what, took.Round(time.Millisecond))
 		s.goesOn(t, "after "+what)
 		if after, _ := sample(t, away, "drumlin_sessions_total"); after != before+1 {
@@ -48,11 +49,11 @@ func TestAHostThatIsCutOff(t *testing.T) {
 	}
 
 	away.ToKafka.Cut()
-	s.checker.WaitAnswers(t, fewAnswers, settle)
+	s.checker.WaitAnswers(t, steadyAnswers, settle)
 	time.Sleep(stated(4*time.Second, 10*time.Second))
 	away.ToKafka.Heal()
 	s.goesOn(t, "after being cut off from Kafka")
-	c.WaitShared(t, "events", 4, settle, stays, away)
+	c.WaitShared(t, "events", steadyPartitions, settle, stays, away)
 	if checked := s.end(t); checked.Refused > 0 {
 		t.Errorf("queries were refused: %s", checked)
 	}
@@ -116,6 +117,7 @@ func ip(t *testing.T, args ...string) string {
 // otherwise: queries wait for it instead of answering without its rows; after their budget they are refused, and name
 // partitions, node and address; and those that allow it are answered without the rows, and say what is missing.
 func TestOwnersOutOfReach(t *testing.T) {
+	t.Parallel()
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1, Links: true})
 	owner := c.Ingesters()[0]
 	topic := begin(t, c, 2, eventsSpec)

@@ -16,8 +16,9 @@ const compactAll = `{"type":"compact","dataSource":"events","interval":"2000-01-
 // TestObjectStoreFails lets the object store fail a third of all requests, be away, lose its replies and be slow, while events
 // are handed off, compacted and queried: all is slower, and exact.
 func TestObjectStoreFails(t *testing.T) {
+	t.Parallel()
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Compactors: 1, Queriers: 1, Links: true})
-	s := startSteady(t, c, 2)
+	s := startSteady(t, c)
 	during := func(what string, rules harness.S3Rules, least time.Duration, then func()) {
 		t.Helper()
 		begun, troubled := time.Now(), c.S3Proxy.Troubled()
@@ -42,7 +43,7 @@ func TestObjectStoreFails(t *testing.T) {
 		t.Helper()
 		// A process that queries and begins with nothing must read all segments.
 		c.Nodes(harness.RoleQuery)[0].Restart(t)
-		s.checker.WaitAnswers(t, fewAnswers, settle)
+		s.checker.WaitAnswers(t, steadyAnswers, settle)
 	}
 	during("failing a third", harness.S3Rules{FailShare: 0.3}, stated(0, 5*time.Minute), func() {
 		s.goesOn(t, "while a third fails")
@@ -51,7 +52,7 @@ func TestObjectStoreFails(t *testing.T) {
 	})
 	during("down", harness.S3Rules{Down: true}, stated(4*time.Second, 10*time.Second), func() {
 		s.readsOn(t, "without an object store")
-		s.checker.WaitAnswers(t, fewAnswers, settle)
+		s.checker.WaitAnswers(t, steadyAnswers, settle)
 	})
 	lost := func(r *http.Request) bool { return r.Method == http.MethodPut }
 	during("losing the replies to uploads", harness.S3Rules{Match: everyOther(lost), DropReplies: true}, stated(0, time.Minute), func() {
