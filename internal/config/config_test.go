@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"drumlin/internal/kafkaprops"
 	"drumlin/internal/secure"
 )
 
@@ -273,7 +274,7 @@ func FuzzParse(f *testing.F) {
 
 func hasSecrets(s Server) bool {
 	for name := range s.Kafka.Properties {
-		if secretProperty(name) {
+		if kafkaprops.MayBeSecret(name) {
 			return true
 		}
 	}

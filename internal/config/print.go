@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"drumlin/internal/kafkaprops"
 	"drumlin/internal/secure"
 )
 
@@ -105,22 +106,11 @@ func (p *printer) properties(indent, name string, properties map[string]secure.S
 	for _, key := range slices.Sorted(maps.Keys(properties)) {
 		value := properties[key]
 		text := valueText(&value)
-		if !secretProperty(key) {
+		if !kafkaprops.MayBeSecret(key) {
 			text = quoted(value.Reveal())
 		}
 		p.line(indent, "  %s: %s", quoted(key), text)
 	}
-}
-
-// secretProperty says whether a property of a Kafka client may hold a secret: all do but those that are known not to.
-func secretProperty(name string) bool {
-	return !slices.Contains([]string{
-		"security.protocol", "sasl.mechanism", "client.id", "client.rack", "group.id", "ssl.endpoint.identification.algorithm",
-		"ssl.truststore.location", "ssl.truststore.type", "ssl.keystore.location", "ssl.keystore.type", "ssl.protocol",
-		"ssl.enabled.protocols", "request.timeout.ms", "session.timeout.ms", "fetch.max.bytes", "max.partition.fetch.bytes",
-		"fetch.max.wait.ms", "fetch.min.bytes", "isolation.level", "metadata.max.age.ms", "connections.max.idle.ms",
-		"reconnect.backoff.ms", "reconnect.backoff.max.ms", "retry.backoff.ms", "retry.backoff.max.ms", "client.dns.lookup",
-	}, name)
 }
 
 func valueText(field any) string {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"drumlin/internal/kafkaprops"
 	"drumlin/internal/secure"
 )
 
@@ -14,7 +15,7 @@ const propertiesPath = "kafka.properties"
 // property is kafka.properties.NAME. Secrets are refused: other users of the machine can read a command line.
 func (s *Server) Set(path, value string) error {
 	if name, ok := strings.CutPrefix(path, propertiesPath+"."); ok && name != "" {
-		if secretProperty(name) {
+		if kafkaprops.MayBeSecret(name) {
 			return Problems{{Path: path, Message: onlyFromFile}}
 		}
 		properties := make(map[string]secure.Secret, len(s.Kafka.Properties)+1)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"drumlin/internal/kafkaprops"
 	"drumlin/internal/secure"
 )
 
@@ -190,6 +191,8 @@ func (s Server) checkStores(c *checker) {
 	}
 	if _, twice := s.Kafka.Properties[bootstrapProperty]; twice {
 		c.problem(join(propertiesPath, bootstrapProperty), "brokers are named in kafka.bootstrapServers")
+	} else if err := kafkaprops.Check(s.Kafka.ClientProperties()); err != nil {
+		c.problem(propertiesPath, "%s", err.Error())
 	}
 }
 

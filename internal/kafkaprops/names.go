@@ -74,6 +74,15 @@ var refused = map[string]string{
 	"ssl.engine.factory.class":           "there are no Java classes here: give PEM stores",
 }
 
+// MayBeSecret says whether a property can hold what nobody should read: all can but those that are known not to.
+func MayBeSecret(name string) bool {
+	switch name {
+	case saslJAAS, sslTrustPassword, sslKeystoreKey, sslKeystorePassword, sslKeyPassword:
+		return true
+	}
+	return !slices.Contains(used, name) && !slices.Contains(ignored, name)
+}
+
 // Ignored returns the names of properties that have no effect here, sorted.
 func Ignored(properties map[string]string) []string {
 	var out []string

@@ -26,8 +26,8 @@ func Options(properties map[string]string, read FileReader) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if level := properties[isolationLevel]; level != "" && level != "read_committed" {
-		return nil, fmt.Errorf("%s must be read_committed: only that counts each record once", isolationLevel)
+	if err := checkIsolation(properties); err != nil {
+		return nil, err
 	}
 	id := properties[clientID]
 	if id == "" {
@@ -42,6 +42,28 @@ func Options(properties map[string]string, read FileReader) ([]kgo.Opt, error) {
 		return nil, err
 	}
 	return append(opts, secure...), nil
+}
+
+// Check says what is wrong with properties beside the brokers, as far as that shows without opening the files that they name.
+func Check(properties map[string]string) error {
+	if err := checkNames(properties); err != nil {
+		return err
+	}
+	if err := checkIsolation(properties); err != nil {
+		return err
+	}
+	_, sasl, err := protocolOf(properties)
+	if err == nil && sasl {
+		_, err = mechanismOf(properties[saslMechanism], properties[saslJAAS])
+	}
+	return err
+}
+
+func checkIsolation(properties map[string]string) error {
+	if level := properties[isolationLevel]; level != "" && level != "read_committed" {
+		return fmt.Errorf("%s must be read_committed: only that counts each record once", isolationLevel)
+	}
+	return nil
 }
 
 // Brokers returns the addresses of bootstrap.servers, checked.
@@ -64,19 +86,26 @@ func addresses(properties map[string]string) []string {
 	return strings.FieldsFunc(properties[bootstrapServers], func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) })
 }
 
-func securityOptions(properties map[string]string, read FileReader) ([]kgo.Opt, error) {
-	protocol := strings.ToUpper(properties[securityProtocol])
-	var tls, sasl bool
-	switch protocol {
+// protocolOf says what stands between the client and the broker.
+func protocolOf(properties map[string]string) (tls, sasl bool, err error) {
+	switch protocol := strings.ToUpper(properties[securityProtocol]); protocol {
 	case "", "PLAINTEXT":
+		return false, false, nil
 	case "SSL":
-		tls = true
+		return true, false, nil
 	case "SASL_PLAINTEXT":
-		sasl = true
+		return false, true, nil
 	case "SASL_SSL":
-		tls, sasl = true, true
+		return true, true, nil
 	default:
-		return nil, fmt.Errorf("%s %q is not known: use PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", securityProtocol, protocol)
+		return false, false, fmt.Errorf("%s %q is not known: use PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", securityProtocol, protocol)
+	}
+}
+
+func securityOptions(properties map[string]string, read FileReader) ([]kgo.Opt, error) {
+	tls, sasl, err := protocolOf(properties)
+	if err != nil {
+		return nil, err
 	}
 	var opts []kgo.Opt
 	if tls {
