@@ -187,6 +187,9 @@ func brokerError(err error) error {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
 		return fmt.Errorf("%w (%w)", ErrNoTopic, err)
 	}
+	if reason := kafkaprops.Reason(err); reason != "" {
+		return fmt.Errorf("%s: %w", reason, err)
+	}
 	return err
 }
 
@@ -211,7 +214,7 @@ func (k *Kafka) Advise(ctx context.Context, list []Advice) error {
 		offsets.AddOffset(a.Topic, a.Partition, a.Offset, a.LeaderEpoch)
 	}
 	if err := admin.CommitAllOffsets(ctx, group, offsets); err != nil {
-		return fmt.Errorf("commit the offsets of %d partitions to group %s: %w", len(list), group, err)
+		return fmt.Errorf("commit the offsets of %d partitions to group %s: %w", len(list), group, brokerError(err))
 	}
 	return nil
 }

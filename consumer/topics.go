@@ -38,11 +38,11 @@ func (k *Kafka) Discover(ctx context.Context, s *spec.Supervisor) ([]TopicPartit
 		names = []string{s.IO.Topic}
 	}
 	if err := k.forgetMetadata(ctx, s, names); err != nil {
-		return nil, fmt.Errorf("list the topics of supervisor %s: %w", s.ID, err)
+		return nil, fmt.Errorf("list the topics of supervisor %s: %w", s.ID, brokerError(err))
 	}
 	details, err := admin.ListTopics(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("list the topics of supervisor %s: %w", s.ID, err)
+		return nil, fmt.Errorf("list the topics of supervisor %s: %w", s.ID, brokerError(err))
 	}
 	var out []TopicPartitions
 	for _, d := range details.Sorted() {

@@ -22,10 +22,21 @@ func KafkaProperties() []Field {
 		{"security.protocol", KindText, Used, "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"},
 		{"sasl.mechanism", KindText, Used, "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
 		{"sasl.jaas.config", KindText, Used, "", "a login module with username=\"…\" and password=\"…\""},
+		{"ssl.truststore.type", KindText, Used, "", "must be `PEM`"},
+		{"ssl.truststore.certificates", KindText, Used, "the system's", "whom to trust: the text of PEM certificates"},
+		{"ssl.keystore.type", KindText, Used, "", "must be `PEM`"},
+		{"ssl.keystore.certificate.chain", KindText, Used, "", "what to show the brokers: the text of PEM certificates"},
+		{"ssl.keystore.key", KindText, Used, "", "and of their key, not encrypted"},
+		{"ssl.endpoint.identification.algorithm", KindText, Used, "https", "empty: host names are not checked"},
+		{"ssl.enabled.protocols", KindText, Used, "TLSv1.2,TLSv1.3", "both, or one of them"},
 		{"druid.dynamic.config.provider", KindAny, Refused, "", "give the property itself"},
 	}
 	for _, name := range strings.Fields(kafkaPropertiesWithoutEffect) {
 		fields = append(fields, Field{Path: name, Kind: KindText, Class: Ignored, Note: "the client decides"})
+	}
+	for _, name := range []string{"ssl.keystore.location", "ssl.truststore.location"} {
+		fields = append(fields, Field{Path: name, Kind: KindText, Class: Refused, Note: "a spec names no files of the server: " +
+			"give the PEM text, or set the file in the server's own Kafka properties"})
 	}
 	for _, name := range strings.Fields(kafkaPropertiesRefused) {
 		fields = append(fields, Field{Path: name, Kind: KindText, Class: Refused, Note: "not supported"})
@@ -47,15 +58,13 @@ socket.connection.setup.timeout.ms`
 // Without these a connection would be less safe than the user asked for, or not made at all.
 const kafkaPropertiesRefused = `interceptor.classes sasl.client.callback.handler.class sasl.kerberos.service.name
 sasl.login.callback.handler.class sasl.login.class sasl.oauthbearer.token.endpoint.url security.providers
-ssl.cipher.suites ssl.enabled.protocols ssl.endpoint.identification.algorithm ssl.engine.factory.class
-ssl.key.password ssl.keymanager.algorithm ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location
-ssl.keystore.password ssl.keystore.type ssl.protocol ssl.provider ssl.secure.random.implementation
-ssl.trustmanager.algorithm ssl.truststore.certificates ssl.truststore.location ssl.truststore.password
-ssl.truststore.type`
+ssl.cipher.suites ssl.engine.factory.class ssl.key.password ssl.keymanager.algorithm ssl.keystore.password ssl.protocol
+ssl.provider ssl.secure.random.implementation ssl.trustmanager.algorithm ssl.truststore.password`
 
 // shownProperties are those whose values are no secrets. All others are hidden wherever a spec is shown.
 var shownProperties = []string{
 	"bootstrap.servers", "isolation.level", "group.id", "client.id", "client.rack", "security.protocol", "sasl.mechanism",
+	"ssl.truststore.type", "ssl.keystore.type", "ssl.endpoint.identification.algorithm", "ssl.enabled.protocols",
 }
 
 const hiddenValue = "<hidden>"
@@ -117,14 +126,30 @@ func (b *builder) checkKafkaProperties(path string, p map[string]string) {
 		!slices.Contains([]string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}, protocol) {
 		b.problem(path+".security.protocol", "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
 	}
+	b.checkStandsAlone(path, p)
+	for _, name := range []string{"ssl.truststore.type", "ssl.keystore.type"} {
+		if v, ok := p[name]; ok && v != "PEM" {
+			b.problem(path+"."+name, "must be PEM: convert the store, and give its text")
+		}
+	}
+	if v, ok := p["sasl.mechanism"]; ok && !slices.Contains([]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, v) {
+		b.problem(path+".sasl.mechanism", "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	}
+}
+
+// checkStandsAlone: a spec with brokers of its own, or with a way to connect, says all of it. Any other takes what it does not
+// say from the server, which knows whether it fits.
+func (b *builder) checkStandsAlone(path string, p map[string]string) {
+	_, own := p["bootstrap.servers"]
+	protocol, given := p["security.protocol"]
+	if !own && !given {
+		return
+	}
 	sasl := strings.HasPrefix(protocol, "SASL_")
 	for _, name := range []string{"sasl.mechanism", "sasl.jaas.config"} {
 		if _, given := p[name]; given != sasl {
 			b.problem(path+"."+name, "must be given if, and only if, security.protocol is SASL_PLAINTEXT or SASL_SSL")
 		}
-	}
-	if v, ok := p["sasl.mechanism"]; ok && !slices.Contains([]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, v) {
-		b.problem(path+".sasl.mechanism", "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 	}
 }
 

@@ -2,10 +2,8 @@ package producer
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"syscall"
 	"time"
@@ -48,18 +46,8 @@ func connect(ctx context.Context, properties map[string]string, id string, more 
 
 // unreachable says why no broker answers, as far as that can be told.
 func unreachable(err error, brokers []string) error {
-	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	alert, isNet := errors.AsType[*net.OpError](err)
-	_, closed := errors.AsType[*kgo.ErrFirstReadEOF](err)
-	switch {
-	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("the Kafka at %v refuses the user or the password of sasl.jaas.config: %w", brokers, err)
-	case badCertificate:
-		return fmt.Errorf("the Kafka at %v shows a certificate that is not trusted: see ssl.truststore.location: %w", brokers, err)
-	case isNet && alert.Op == "remote error": // crypto/tls says so of an alert that the other side has sent
-		return fmt.Errorf("the Kafka at %v refuses the TLS connection: it may want a certificate, see ssl.keystore.location: %w", brokers, err)
-	case closed:
-		return fmt.Errorf("the Kafka at %v closes the connection: security.protocol does not fit that port: %w", brokers, err)
+	if reason := kafkaprops.Reason(err); reason != "" {
+		return fmt.Errorf("connect to Kafka at %v: %s: %w", brokers, reason, err)
 	}
 	return fmt.Errorf("no broker answers at %v; is drumlin dev, or Kafka, running there? %w", brokers, err)
 }

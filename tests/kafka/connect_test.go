@@ -108,7 +108,7 @@ func testRefused(t *testing.T, k *harness.Kafka, ca *testkit.CA) {
 			r.start(0)
 			s := r.waitFor(0, "a failure that is told", func(s consumer.PartitionStatus) bool { return s.LastError != "" })
 			t.Logf("the worker says: %s", s.LastError)
-			if s.State != consumer.StateStarting || !strings.Contains(s.LastError, "Kafka") || strings.Contains(s.LastError, "wr0ng") {
+			if s.State != consumer.StateStarting || !strings.Contains(s.LastError, way.want) || strings.Contains(s.LastError, "wr0ng") {
 				t.Errorf("status %+v", s)
 			}
 		})
