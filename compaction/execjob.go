@@ -53,7 +53,7 @@ func (e *Executor) begin(job *Job, n Naming, progress func(done, total int64)) (
 	}
 	x.reported = progressReport{tell: progress, total: x.stats.InputRows * x.passes()}
 	x.writers = newSegmentWriters(x)
-	if x.fetched, err = tempFile(e.o.TempDir); err != nil {
+	if x.fetched, err = segment.TempFile(e.o.TempDir); err != nil {
 		return nil, err
 	}
 	return x, nil

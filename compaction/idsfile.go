@@ -63,7 +63,7 @@ func (w *sidecarWriter) flush(ctx context.Context) error {
 	defer rec.Release()
 	if w.writer == nil {
 		var err error
-		if w.file, err = tempFile(w.x.e.o.TempDir); err != nil {
+		if w.file, err = segment.TempFile(w.x.e.o.TempDir); err != nil {
 			return err
 		}
 		if w.writer, err = segment.NewWriter(w.file, segment.WriterOptions{

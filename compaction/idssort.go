@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"drumlin/segment"
 )
 
 // idEntry is one row's identity with where the row lies, or an identity of a sidecar.
@@ -249,7 +251,7 @@ func (r *idRun) close() {
 // writeIDRun writes and closes the stream.
 func (x *execution) writeIDRun(ctx context.Context, from idStream) (run *idRun, err error) {
 	defer from.close()
-	f, err := tempFile(x.e.o.TempDir)
+	f, err := segment.TempFile(x.e.o.TempDir)
 	if err != nil {
 		return nil, err
 	}

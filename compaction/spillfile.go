@@ -10,19 +10,9 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
-)
 
-// tempFile opens a file that has no name any more.
-func tempFile(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "compact-*")
-	if err != nil {
-		return nil, fmt.Errorf("make a temporary file: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a temporary file: %w", err), f.Close())
-	}
-	return f, nil
-}
+	"drumlin/segment"
+)
 
 const (
 	minRunBatchBytes = 64 << 10
@@ -56,7 +46,7 @@ type runWriter struct {
 }
 
 func (x *execution) newRunWriter(s *arrow.Schema) (*runWriter, error) {
-	f, err := tempFile(x.e.o.TempDir)
+	f, err := segment.TempFile(x.e.o.TempDir)
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func (w *segmentWriters) writeAll(ctx context.Context) error {
 func (w *segmentWriters) writeGroup(ctx context.Context, open *openSegment, c writeCommand) (*openSegment, error) {
 	defer c.rec.Release()
 	if open == nil {
-		file, err := tempFile(w.x.e.o.TempDir)
+		file, err := segment.TempFile(w.x.e.o.TempDir)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/cgo"
 	"slices"
 	"strconv"
@@ -24,7 +25,7 @@ import (
 type Options struct {
 	MemoryLimitBytes int64    // what DuckDB's buffer manager may hold; the process may use half as much again. 0: DuckDB's default
 	Threads          int      // 0: one per processor
-	TempDir          string   // where queries spill; must exist. Empty: they do not
+	TempDir          string   // where queries spill; made, and made again, where it is not there. Empty: they do not
 	MaxTempBytes     int64    // disk that spilling may take; 0: DuckDB's default
 	MaxResultBytes   int64    // what the results of all sessions may hold beside that; 0: half of MemoryLimitBytes
 	AllowedDirs      []string // absolute directories whose files SQL may read; everything else is closed
@@ -44,6 +45,7 @@ type DB struct {
 	handle   cgo.Handle // of registry, known to the table function
 	closing  chan struct{}
 	sketches *sketchBook // nil: none
+	tempDir  string      // empty: none
 
 	maxResultBytes int64 // 0: no limit
 	resultBytes    atomic.Int64
@@ -59,7 +61,7 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open duckdb: %w", err)
 	}
-	db := &DB{registry: newRegistry(), closing: make(chan struct{}), maxResultBytes: o.MaxResultBytes}
+	db := &DB{registry: newRegistry(), closing: make(chan struct{}), tempDir: o.TempDir, maxResultBytes: o.MaxResultBytes}
 	if db.maxResultBytes <= 0 {
 		db.maxResultBytes = o.MemoryLimitBytes / 2
 	}
@@ -169,6 +171,9 @@ func (db *DB) Session(ctx context.Context) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open a duckdb session: %w", err)
 	}
+	if err := db.makeTempDir(); err != nil {
+		return nil, fmt.Errorf("open a duckdb session: %w", err)
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.closed {
@@ -181,6 +186,14 @@ func (db *DB) Session(ctx context.Context) (*Session, error) {
 	s.id = connectionID(s.conn)
 	db.sessions.Add(1)
 	return s, nil
+}
+
+// makeTempDir makes the directory that queries spill to. DuckDB does so once only, but it may be lost at any time.
+func (db *DB) makeTempDir() error {
+	if db.tempDir == "" {
+		return nil
+	}
+	return os.MkdirAll(db.tempDir, 0o700)
 }
 
 // Close interrupts what runs, waits until every session has been closed by its owner, and closes the database.

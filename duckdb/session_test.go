@@ -128,6 +128,23 @@ func TestSpill(t *testing.T) {
 		"300000|1|300000")
 }
 
+// TestSpillDirectoryIsLost takes the directory away between two queries that spill.
+func TestSpillDirectoryIsLost(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spill")
+	db := openDB(t, Options{Threads: 1, MemoryLimitBytes: 32 << 20, TempDir: dir, MaxTempBytes: 1 << 30})
+	for range 2 {
+		s := openSession(t, db)
+		wantLines(t, s, "SELECT count(*), max(r) FROM (SELECT row_number() OVER (ORDER BY s) AS r FROM (SELECT hash(i)::VARCHAR || repeat('x', 100) AS s FROM range(300000) t(i)))",
+			"300000|300000")
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("nothing was spilled: %v", err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestAllowedDirectories reads what is allowed, and neither around it nor through it.
 func TestAllowedDirectories(t *testing.T) {
 	root := t.TempDir()

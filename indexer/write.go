@@ -54,7 +54,7 @@ func (ix *Indexer) writeAll(ctx context.Context, r Request, jobs []job) ([]segme
 
 // writeOne makes one segment, when writing has a place for it, and uploads it.
 func (ix *Indexer) writeOne(ctx context.Context, r Request, j job, writing chan struct{}) (meta *segment.Meta, err error) {
-	temp, err := ix.tempFile()
+	temp, err := segment.TempFile(ix.tempDir)
 	if err != nil {
 		return nil, err
 	}
@@ -154,16 +154,4 @@ func (ix *Indexer) upload(ctx context.Context, meta *segment.Meta, temp *os.File
 		}
 		pause *= 2
 	}
-}
-
-// tempFile opens a file that has no name any more.
-func (ix *Indexer) tempFile() (*os.File, error) {
-	f, err := os.CreateTemp(ix.tempDir, "segment-*")
-	if err != nil {
-		return nil, fmt.Errorf("make a temporary file: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a temporary file: %w", err), f.Close())
-	}
-	return f, nil
 }
