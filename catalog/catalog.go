@@ -25,6 +25,9 @@ type Options struct {
 	RequestTimeout time.Duration
 	// CheckEvery is the period of the comparison of the view with the store. Default 60 s; negative: never.
 	CheckEvery time.Duration
+	// WatchSilence is how long a watch that was asked for progress may deliver nothing before another is begun: the member
+	// behind it may hang. Default 2 s.
+	WatchSilence time.Duration
 	// MaxInlineBytes is the size of a commit's value up to which its segments stand in it. Default 16 KiB.
 	MaxInlineBytes int
 	// Fetches limits how many objects are read at a time for a view. Default 8.
@@ -44,6 +47,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.CheckEvery == 0 {
 		o.CheckEvery = time.Minute
+	}
+	if o.WatchSilence == 0 {
+		o.WatchSilence = 2 * time.Second
 	}
 	if o.MaxInlineBytes == 0 {
 		o.MaxInlineBytes = 16 << 10

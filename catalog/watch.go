@@ -25,6 +25,11 @@ func (c *Catalog) follow(ctx context.Context, s *state) {
 		if s.revision > before {
 			backoff = firstBackoff
 		}
+		if errors.Is(err, errSilent) {
+			// What was seen is right, and nothing says that it leaves something out: another member may tell what follows.
+			c.o.Logger.Warn("the catalog's watch is silent; watching anew", "revision", s.revision, "silent", c.o.WatchSilence)
+			continue
+		}
 		c.o.Logger.Warn("the catalog's watch ended; loading the view again", "revision", s.revision, "error", err)
 		next, err := c.reload(ctx, s, &backoff)
 		if err != nil {
@@ -123,6 +128,9 @@ func (c *Catalog) stateOf(ctx context.Context, res *RangeResult, known contents)
 	return s, nil
 }
 
+// errSilent: the watch was asked for progress and has delivered nothing.
+var errSilent = errors.New("the watch is silent")
+
 // watchFrom applies the watch until it ends. It returns why.
 func (c *Catalog) watchFrom(ctx context.Context, s *state) error {
 	watchCtx, cancel := context.WithCancel(ctx)
@@ -138,9 +146,11 @@ func (c *Catalog) watchFrom(ctx context.Context, s *state) error {
 		defer ticker.Stop()
 		check = ticker.C
 	}
+	var overdue <-chan time.Time // nil: no request for progress is unanswered
 	for {
 		select {
 		case b, ok := <-w.Batches:
+			overdue = nil
 			if !ok {
 				return errors.New("the watch was closed")
 			}
@@ -154,6 +164,11 @@ func (c *Catalog) watchFrom(ctx context.Context, s *state) error {
 			if err := w.RequestProgress(watchCtx); err != nil {
 				return fmt.Errorf("ask for progress: %w", err)
 			}
+			if overdue == nil {
+				overdue = time.After(c.o.WatchSilence)
+			}
+		case <-overdue:
+			return errSilent
 		case <-check:
 			if err := c.compareWithStore(ctx, s); err != nil {
 				return err

@@ -31,6 +31,8 @@ type Faulty struct {
 	onTxn   func() // runs before the next transaction, once
 	fired   int
 	silent  bool // leases are not answered for
+	watches int  // that were begun
+	hung    int  // the first ones of them deliver nothing any more
 }
 
 // NewFaulty wraps the backend; nothing fails until it is told to.
@@ -62,6 +64,13 @@ func (f *Faulty) OnBatch(fn func(catalog.WatchBatch) []catalog.WatchBatch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.onBatch = fn
+}
+
+// HangWatches makes the watches that run now deliver nothing any more, as from a member that hangs. Later ones work.
+func (f *Faulty) HangWatches() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hung = f.watches
 }
 
 // SilenceLeases lets requests about leases go unanswered, as by a store that has no quorum, or answers again.
@@ -133,12 +142,19 @@ func (f *Faulty) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, er
 func (f *Faulty) Watch(ctx context.Context, prefix string, from int64) catalog.Watcher {
 	in := f.Backend.Watch(ctx, prefix, from)
 	out := make(chan catalog.WatchBatch)
+	f.mu.Lock()
+	f.watches++
+	number := f.watches
+	f.mu.Unlock()
 	go func() {
 		defer close(out)
 		for b := range in.Batches {
 			f.mu.Lock()
-			fn := f.onBatch
+			fn, hangs := f.onBatch, number <= f.hung
 			f.mu.Unlock()
+			if hangs {
+				continue
+			}
 			batches := []catalog.WatchBatch{b}
 			if fn != nil {
 				batches = fn(b)

@@ -26,6 +26,7 @@ func runView(t *testing.T, factory Factory) {
 	} {
 		t.Run("watch "+name, func(t *testing.T) { testWatchFault(t, factory, fn) })
 	}
+	t.Run("watch silent", func(t *testing.T) { testSilentWatch(t, factory) })
 	t.Run("anti-entropy", func(t *testing.T) { testAntiEntropy(t, factory) })
 	t.Run("compacted watch", func(t *testing.T) { testCompactedWatch(t, factory) })
 	t.Run("unrelated writes", func(t *testing.T) {
@@ -81,6 +82,21 @@ func testWatchFault(t *testing.T, factory Factory, fn func(catalog.WatchBatch) [
 	}
 	if fresh := refresh(t, e.open(t)); !reflect.DeepEqual(fresh.Datasources, v.Datasources) {
 		t.Error("a view that was loaded differs from one that was followed")
+	}
+}
+
+// testSilentWatch: a watch that neither delivers nor ends does not hold up those who wait for a revision.
+func testSilentWatch(t *testing.T, factory Factory) {
+	e := newEnv(t, factory, func(o *catalog.Options) { o.WatchSilence = 50 * time.Millisecond })
+	_, w := e.writer(t)
+	e.refresh(t)
+	e.faulty.HangWatches()
+	w.MustAppend(t, Hour(1), 5)
+	if v := e.refresh(t); rows(v) != 5 || catalog.Verify(v) != nil {
+		t.Errorf("%d rows, want 5; %v", rows(v), catalog.Verify(v))
+	}
+	if n := e.c.Resyncs(); n != 0 {
+		t.Errorf("the view was loaded %d times anew, though nothing was left out", n)
 	}
 }
 
