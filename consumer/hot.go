@@ -265,7 +265,7 @@ func (h *hotLog) refuseLocked(r segment.HotRequest) error {
 	case r.From < h.from:
 		return unavailable(segment.HotStaleView, "rows from offset %d on are committed as of revision %d", r.From, h.revision)
 	case h.to < h.catchUp && h.halted != "":
-		return unavailable(segment.HotCatchingUp, "halted at offset %d, before the end of the log when it was acquired (%d): %s",
+		return unavailable(segment.HotHalted, "halted at offset %d, before the end of the log when it was acquired (%d): %s",
 			h.to, h.catchUp, h.halted)
 	case h.to < h.catchUp:
 		return unavailable(segment.HotCatchingUp, "read to offset %d of %d", h.to, h.catchUp)

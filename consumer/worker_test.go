@@ -254,7 +254,7 @@ func TestLostRangeHaltsUntilAccepted(t *testing.T) {
 		t.Errorf("halted %+v", st.Halt)
 	}
 	_, err := r.manager.Hot(t.Context(), r.hotRequest())
-	wantHot(t, err, segment.HotCatchingUp)
+	wantHot(t, err, segment.HotHalted)
 	if err := r.manager.AcceptLoss(t.Context(), testKey, 20, 30); !errors.Is(err, ErrOtherLoss) {
 		t.Errorf("a part of the range accepted: %v", err)
 	}

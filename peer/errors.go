@@ -70,6 +70,7 @@ var hotStatusNames = map[segment.HotStatus]string{
 	segment.HotCatchingUp:      "CATCHING_UP",
 	segment.HotWrongGeneration: "WRONG_GENERATION",
 	segment.HotNotOwner:        "NOT_OWNER",
+	segment.HotHalted:          "HALTED",
 }
 
 // failure is the JSON detail of a gRPC status: an error on the wire.

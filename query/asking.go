@@ -53,6 +53,8 @@ type missing struct {
 	reason string
 	// revision is the view to wait for; 0: the view is not what is missing.
 	revision int64
+	// halted: its owner has stopped reading until somebody decides.
+	halted bool
 }
 
 // snapshot asks until every partition has given its rows at one view, or the budget is spent. Rows that one attempt has
@@ -63,7 +65,7 @@ func (a *asking) snapshot(ctx context.Context, view *catalog.View) (*snapshot, *
 	defer func() { a.metrics.waited(start) }()
 	a.deadline = start.Add(a.budget)
 	var snap *snapshot
-	for pause := firstHotPause; ; pause = min(2*pause, lastHotPause) {
+	for pause, again := firstHotPause, false; ; pause, again = min(2*pause, lastHotPause), true {
 		needs, err := a.needs(view)
 		if err != nil {
 			snap.releaseAny()
@@ -74,6 +76,9 @@ func (a *asking) snapshot(ctx context.Context, view *catalog.View) (*snapshot, *
 		snap = next
 		if len(wants) == 0 {
 			return snap, nil
+		}
+		if ctx.Err() == nil && again && a.hopeless(wants) {
+			return a.giveUp(snap, wants)
 		}
 		if ctx.Err() == nil {
 			view, err = a.next(ctx, view, wants, pause)
@@ -97,6 +102,17 @@ func (s *snapshot) releaseAny() {
 	if s != nil {
 		s.release()
 	}
+}
+
+// hopeless says whether there is nothing to wait for: what is missing has halted, or enough of it to refuse an answer.
+func (a *asking) hopeless(wants []missing) bool {
+	halted := 0
+	for _, m := range wants {
+		if m.halted {
+			halted++
+		}
+	}
+	return halted == len(wants) || halted > 0 && !a.allowPartial
 }
 
 // giveUp ends with what there is, or with an error.
@@ -194,7 +210,7 @@ func (a *asking) askOne(ctx context.Context, revision int64, ds *datasourceSnaps
 	var refused *segment.HotUnavailable
 	switch {
 	case errors.As(err, &refused):
-		m := &missing{key: p.key, reason: refused.Detail}
+		m := &missing{key: p.key, reason: refused.Detail, halted: refused.Status == segment.HotHalted}
 		if refused.Status == segment.HotStaleView {
 			m.revision = refused.Revision
 		}

@@ -40,8 +40,12 @@ func (s *snapshot) reasons(wants []missing) []string {
 }
 
 func (a *asking) unavailable(s *snapshot, wants []missing) *Error {
-	e := newError(Unavailable, `try again, or ask with the context {"cut": "committed"} for committed rows only, or {"allowPartial": true} `+
-		`for what there is`, "%d partition(s) could not give their rows within %s", len(wants), a.budget)
+	const otherwise = `ask with the context {"cut": "committed"} for committed rows only, or {"allowPartial": true} for what there is`
+	e := newError(Unavailable, "try again, or "+otherwise, "%d partition(s) could not give their rows within %s", len(wants), a.budget)
+	if a.hopeless(wants) {
+		e = newError(Unavailable, "drumlin gap list shows what halted partitions wait for; until that is decided, "+otherwise,
+			"%d partition(s) cannot give their rows", len(wants))
+	}
 	for _, m := range wants {
 		e.Names = append(e.Names, partitionName(m.key))
 	}

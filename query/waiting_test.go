@@ -73,6 +73,53 @@ func TestAPartialAnswerSaysWhatItLacks(t *testing.T) {
 	}
 }
 
+// TestAHaltedPartitionIsNotWaitedFor: only a person ends a halt, so the budget is not spent on it, but for one look at a newer
+// view. What may come by itself is waited for where an answer can do without the halted partition.
+func TestAHaltedPartitionIsNotWaitedFor(t *testing.T) {
+	w, _ := small(t)
+	halted := &segment.HotUnavailable{Status: segment.HotHalted, At: 3, Detail: "halted at offset 3"}
+	e := w.engine(func(o *Options) { o.HotBudget = 30 * time.Second })
+	began := time.Now()
+	count := func(settings map[string]any) (*Answer, error) {
+		_, a, err := ask(e, Request{SQL: "SELECT COUNT(*) FROM events", Context: settings})
+		return a, err
+	}
+	w.without(0, halted)
+	_, err := count(nil)
+	wantKind(t, err, Unavailable, "cannot give their rows", "halted at offset 3", "drumlin gap list", `"cut": "committed"`)
+	a, err := count(map[string]any{"allowPartial": true})
+	if err != nil || len(a.Cut.Missing()) != 1 {
+		t.Fatalf("without the halted partition: %+v, %v", a, err)
+	}
+	asked := 0
+	w.refuse = func(r segment.HotRequest) error {
+		asked++
+		if asked == 1 {
+			return halted // by an owner that somebody else has followed meanwhile
+		}
+		return nil
+	}
+	if a, err = count(nil); err != nil || a.Cut.Partial {
+		t.Errorf("halted at the first look only: %+v, %v", a, err)
+	}
+	moving := 0
+	w.refuse = func(r segment.HotRequest) error {
+		if r.Partition == 0 {
+			return halted
+		}
+		if moving++; moving < 5 {
+			return &segment.HotUnavailable{Status: segment.HotNotOwner, Detail: "moved"}
+		}
+		return nil
+	}
+	if a, err = count(map[string]any{"allowPartial": true}); err != nil || len(a.Cut.Missing()) != 1 || moving != 5 {
+		t.Errorf("asked %d times for what had moved: %+v, %v", moving, a, err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("halted partitions were waited for: %s", took)
+	}
+}
+
 // metricSum is a counter's or gauge's value, or how often a histogram observed.
 func metricSum(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	t.Helper()

@@ -81,13 +81,15 @@ const (
 	HotWrongGeneration
 	// HotNotOwner: this process does not own the partition (any more, or yet): plan again within a budget.
 	HotNotOwner
+	// HotHalted: the owner has stopped reading before that high watermark, at At, until somebody decides: waiting does not help.
+	HotHalted
 )
 
 // HotUnavailable is the error with which an owner refuses hot rows; no rows come with it.
 type HotUnavailable struct {
 	Status   HotStatus
 	Revision int64 // HotStaleView: the view to wait for
-	At       int64 // HotCatchingUp: the offset reached
+	At       int64 // HotCatchingUp, HotHalted: the offset reached
 	Detail   string
 }
 
