@@ -167,7 +167,7 @@ const stays = "stays-for-its-processes"
 // background goes on until it ends, or the test does.
 func (s *session) script(t *testing.T, b block) {
 	t.Helper()
-	cmd := s.shell(context.Background(), "trap 'kill -9 $(jobs -p); exit 1' TERM; set -e\n"+b.body+
+	cmd := s.shell(context.Background(), "trap 'kill -9 $(jobs -p); wait; exit 1' TERM; set -e\n"+b.body+
 		"\n{ export -p; declare -f; } > "+exported+`; if [ -n "$(jobs -p)" ]; then echo `+stays+"; wait; fi")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	log, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("script-%d.log", b.line)))
