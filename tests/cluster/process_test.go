@@ -22,7 +22,7 @@ const (
 	trialAnswers    = 6               // that must come after each fault
 	trialLease      = 3 * time.Second // of the harness's processes
 
-	// Every process hands off each second, so that faults fall into handoffs.
+	// trialSpec has rows handed off each second, so that faults fall into handoffs.
 	trialSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: PT1S}
 `
 )
@@ -39,13 +39,21 @@ type trial struct {
 	history *history
 }
 
+// trialRounds is how often a test does its harm.
+func trialRounds(inLong int) int {
+	if long() {
+		return inLong
+	}
+	return 1
+}
+
 // startTrial starts a cluster, the events and the questions. All of it goes on until finish.
-func startTrial(t *testing.T, o harness.ClusterOptions) *trial {
+func startTrial(t *testing.T, o harness.ClusterOptions, spec string) *trial {
 	t.Helper()
 	o.Set = append(slices.Clone(eager), o.Set...)
 	c := harness.StartCluster(t, binary, o)
 	r := &trial{Cluster: c, history: followHistory(t, c)}
-	r.topic = begin(t, c, trialPartitions, trialSpec)
+	r.topic = begin(t, c, trialPartitions, spec)
 	r.feed = c.StartFeed(t, harness.FeedOptions{Topic: r.topic, PerSecond: trialPerSecond, Seed: 1})
 	r.checker = c.StartChecker(t, harness.CheckerOptions{Datasource: "events", Questions: eventQuestions()})
 	c.WaitShared(t, "events", trialPartitions, settle, c.Ingesters()...)

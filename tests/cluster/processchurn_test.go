@@ -14,7 +14,7 @@ func TestARebalanceEachSecond(t *testing.T) {
 	if long() {
 		lasts = 10 * time.Minute
 	}
-	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1})
+	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1}, trialSpec)
 	stay := r.Ingesters()
 	guests := []*harness.Node{r.New(t, harness.RoleIngest), r.New(t, harness.RoleIngest)}
 	before := r.history.check(t).ownerships()

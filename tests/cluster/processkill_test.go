@@ -12,7 +12,15 @@ const everything = `{"type":"compact","dataSource":"events","interval":"2000-01-
 // TestEveryKindOfProcessIsKilled ends one process of each kind with SIGKILL, in turn, and starts it again. One that ingests
 // is also left dead, until the other has taken over.
 func TestEveryKindOfProcessIsKilled(t *testing.T) {
-	r := startTrial(t, harness.ClusterOptions{})
+	r := startTrial(t, harness.ClusterOptions{}, trialSpec)
+	for range trialRounds(20) {
+		r.killEach(t)
+	}
+	r.finish(t)
+}
+
+func (r *trial) killEach(t *testing.T) {
+	t.Helper()
 	one, two := r.Ingesters()[0], r.Ingesters()[1]
 	for _, role := range []string{harness.RoleCoordinate, harness.RoleIngest, harness.RoleQuery} {
 		n := r.Nodes(role)[0]
@@ -21,20 +29,21 @@ func TestEveryKindOfProcessIsKilled(t *testing.T) {
 		r.steady(t)
 		t.Logf("%s killed, healthy %s later", n.ID, took.Round(time.Millisecond))
 	}
-	killCompactor(t, r)
+	r.killCompactor(t)
 	two.Kill(t)
 	_, took := r.WaitShared(t, "events", trialPartitions, settle, one)
 	caught := r.WaitNoLag(t, "events", settle)
-	t.Logf("%s killed for good, taken over %s later, no lag after %s more", two.ID, took.Round(time.Millisecond), caught.Round(time.Millisecond))
+	t.Logf("%s left dead, taken over %s later, no lag after %s more", two.ID, took.Round(time.Millisecond), caught.Round(time.Millisecond))
 	if most := leaseGone + 2*time.Second; took > most {
 		t.Errorf("taking over took %s, want %s at most", took, most)
 	}
 	r.steady(t)
-	r.finish(t)
+	two.Start(t)
+	r.WaitShared(t, "events", trialPartitions, settle, one, two)
 }
 
 // killCompactor kills the compacting process when a task of its has uploaded what it made, and not swapped it in.
-func killCompactor(t *testing.T, r *trial) {
+func (r *trial) killCompactor(t *testing.T) {
 	t.Helper()
 	n := r.Nodes(harness.RoleCompact)[0]
 	n.Stop(t)
