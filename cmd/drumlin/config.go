@@ -22,7 +22,7 @@ file to begin with. With one, or with --set, they are the effective ones, with w
 hidden. What is wrong with them, and what is allowed but seldom meant, is told on standard error.`,
 		Example: `  drumlin config > server.yaml
   drumlin config --config server.yaml --set query.threads=2`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArguments("`drumlin config check FILE` says what is wrong with a file, `drumlin config --config FILE` prints what it comes to"),
 		RunE: func(*cobra.Command, []string) error {
 			c, err := loadConfig(env, file)
 			if err != nil {

@@ -21,7 +21,7 @@ ingestion, and SQL over HTTP. Everything is kept in the data directory and survi
 two data directories run side by side when they are given different ports.`,
 		Example: `  drumlin dev
   drumlin dev --data-dir /tmp/try --http 127.0.0.1:9999 --kafka 127.0.0.1:9093 --spec configs/specs/events.yaml`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := config.Validate(); err != nil {
 				return cli.Usage(err)

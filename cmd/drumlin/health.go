@@ -20,9 +20,10 @@ func newHealthCommand(env *cli.Env) *cobra.Command {
 health checks of containers want it. No token is needed.`,
 		Example: `  drumlin health
   drumlin health --server http://127.0.0.1:8890 --timeout 1s`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArguments("which server is meant is told by --server"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return health(cmd.Context(), env, timeout) },
 	}
+	env.ServerFlags(cmd)
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long the server may take to answer")
 	return cmd
 }

@@ -42,11 +42,11 @@ Flags win over the file, and the file over the defaults, which "drumlin config" 
 left in the environment: ${NAME} in the file is taken from there.`,
 		Example: `  drumlin server --roles ingest --config configs/server.yaml
   drumlin server --roles coordinate,compact,query --config configs/server.yaml --http 127.0.0.1:8890 --set query.threads=4`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArguments("roles are given as --roles ingest,query, and settings as --set PATH=VALUE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.effective(env)
 			if err != nil {
-				return cli.Usage(err)
+				return cli.UsageHint(err, "`drumlin config` prints every setting with what it does, and its default")
 			}
 			if f.dryRun {
 				return config.Print(env.Stdout, c)

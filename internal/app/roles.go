@@ -152,6 +152,7 @@ func (n *node) startHTTP(context.Context) error {
 // in any order.
 func (n *node) until(ctx context.Context, what string, step func(context.Context) error, final func(error) bool) error {
 	const longest = 5 * time.Second
+	n.gate.waitFor("waiting for " + what)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, longest) {
 		err := step(ctx)
 		if err == nil || final(err) {

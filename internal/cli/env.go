@@ -37,9 +37,9 @@ type Env struct {
 	warned    bool             // that a token can be read by others
 }
 
-// addFlags adds the flags that say which server is meant, and as whom.
-func (e *Env) addFlags(root *cobra.Command) {
-	f := root.PersistentFlags()
+// ServerFlags adds, to a command that talks to a server, the flags that say which one is meant, and as whom.
+func (e *Env) ServerFlags(cmd *cobra.Command) {
+	f := cmd.PersistentFlags()
 	f.StringVar(&e.server, "server", "", "URL of the server (default "+defaultServer+", or $"+serverVariable+")")
 	f.StringVar(&e.tokenFile, "token-file", "", "file with the token to show to the server (or the token in $"+tokenVariable+")")
 	f.StringVar(&e.tls.CAFile, "ca-file", "", "PEM file of the authorities that the server's certificate may be of (or $"+caVariable+")")
@@ -140,18 +140,26 @@ func (e *Env) readInput(name string) ([]byte, error) {
 }
 
 // usageError is a mistake in how a command was called.
-type usageError struct{ err error }
+type usageError struct {
+	err  error
+	hint string // what to do about it
+}
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
 // Usage marks an error as a mistake in how the command was called: exit code 2.
 func Usage(err error) error {
+	return UsageHint(err, "add --help to the command to see how it is used")
+}
+
+// UsageHint is Usage with another hint than --help.
+func UsageHint(err error, hint string) error {
 	var already *usageError
 	if err == nil || errors.As(err, &already) {
 		return err
 	}
-	return &usageError{err}
+	return &usageError{err, hint}
 }
 
 // usagef makes such an error.

@@ -42,7 +42,7 @@ func Report(stderr io.Writer, err error) int {
 	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
 		message = refused.Message + "\nhint: set " + tokenVariable + ", or name a file that holds the token with --token-file"
 	case errors.As(err, &usage):
-		message += "\nhint: add --help to the command to see how it is used"
+		message += "\nhint: " + usage.hint
 		code = exitUsage
 	}
 	for i, line := range strings.Split(message, "\n") {

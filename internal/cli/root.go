@@ -33,7 +33,6 @@ func NewRoot(env *Env, version string, further ...*cobra.Command) *cobra.Command
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
-	env.addFlags(root)
 	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Talk to a server:"}, &cobra.Group{ID: groupRun, Title: "Run and feed one:"})
 	for _, cmd := range []*cobra.Command{
 		newApplyCommand(env), newSQLCommand(env), newStatusCommand(env), newSegmentsCommand(env), newHandoffCommand(env), newGapCommand(env),
@@ -42,6 +41,7 @@ func NewRoot(env *Env, version string, further ...*cobra.Command) *cobra.Command
 		newControlCommand(env, "resume", "Read on where a suspended supervisor stopped"),
 	} {
 		cmd.GroupID = groupUse
+		env.ServerFlags(cmd)
 		root.AddCommand(cmd)
 	}
 	for _, cmd := range further {
@@ -67,6 +67,20 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		message += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usagef("%s", message)
+}
+
+// NoArguments refuses arguments, and says what may have been meant; empty: nothing comes to mind.
+func NoArguments(instead string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		err := fmt.Errorf("%s takes no arguments: %q is too much", cmd.CommandPath(), args[0])
+		if instead == "" {
+			return Usage(err)
+		}
+		return UsageHint(err, instead)
+	}
 }
 
 // exactly demands the named arguments, no more and no fewer.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptrace"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -21,9 +22,9 @@ const (
 type call struct {
 	verb    string
 	key     string
-	bytes   int64   // of the content that the request carries
-	changes bool    // it changes the store: an attempt that failed may have taken effect
-	final   outcome // is not tried again here, though another request might end otherwise
+	bytes   int64     // of the content that the request carries
+	changes bool      // it changes the store: an attempt that failed may have taken effect
+	final   []outcome // are not tried again here, though another request might end otherwise
 }
 
 // do runs a request until it succeeds, fails for good, or is out of attempts. The request must end soon after its context.
@@ -42,7 +43,7 @@ func (s *Store) do(ctx context.Context, c call, request func(context.Context) er
 		if c.changes && sent && result.applied() {
 			maybeApplied = true
 		}
-		if !result.retried() || result == c.final || attempt == s.options.MaxAttempts {
+		if !result.retried() || slices.Contains(c.final, result) || attempt == s.options.MaxAttempts {
 			if result == outcomeCancelled {
 				err = fmt.Errorf("%w: %w", ctx.Err(), err)
 			}

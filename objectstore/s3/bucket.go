@@ -14,7 +14,7 @@ import (
 // credentials may not ask: that is no warning.
 func (s *Store) bucketWarnings(ctx context.Context) []string {
 	var warnings []string
-	err := s.do(ctx, call{verb: "get_lifecycle", final: outcomeServer}, func(ctx context.Context) error {
+	err := s.do(ctx, call{verb: "get_lifecycle", final: []outcome{outcomeServer}}, func(ctx context.Context) error {
 		out, err := s.client.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &s.options.Bucket})
 		if err == nil {
 			warnings = lifecycleWarnings(out.Rules, s.prefix)
@@ -25,7 +25,7 @@ func (s *Store) bucketWarnings(ctx context.Context) []string {
 		s.log.Debug("the bucket's lifecycle rules cannot be read", "place", s.place, "error", err)
 	}
 	versioned := false
-	err = s.do(ctx, call{verb: "get_versioning", final: outcomeServer}, func(ctx context.Context) error {
+	err = s.do(ctx, call{verb: "get_versioning", final: []outcome{outcomeServer}}, func(ctx context.Context) error {
 		out, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.options.Bucket})
 		if err == nil {
 			versioned = out.Status == types.BucketVersioningStatusEnabled

@@ -102,7 +102,7 @@ func (s *Store) completeUpload(ctx context.Context, u *upload, id string, parts 
 		in.IfNoneMatch = aws.String("*")
 	}
 	// After a conflict the service wants the parts again.
-	return s.do(ctx, call{verb: "complete_upload", key: u.key, changes: true, final: outcomeConflict}, func(ctx context.Context) error {
+	return s.do(ctx, call{verb: "complete_upload", key: u.key, changes: true, final: []outcome{outcomeConflict}}, func(ctx context.Context) error {
 		_, err := s.client.CompleteMultipartUpload(ctx, in)
 		return err
 	})

@@ -57,14 +57,19 @@ func (p *prober) run(ctx context.Context) error {
 	return nil
 }
 
-// bucket tells apart why a bucket cannot be used.
+// bucket tells apart why a bucket cannot be used. A service that is not there is told at once: whoever waits for it asks again.
 func (p *prober) bucket(ctx context.Context) error {
-	err := p.do(ctx, "head_bucket", func(ctx context.Context) error {
+	asked := call{verb: "head_bucket", key: p.base, final: []outcome{outcomeCorrupt, outcomeNetwork, outcomeTimeout}}
+	err := p.store.do(ctx, asked, func(ctx context.Context) error {
 		_, err := p.store.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &p.store.options.Bucket})
 		return err
 	})
-	if outcomeOf(err) == outcomeNotFound {
+	switch outcomeOf(err) {
+	case outcomeNotFound:
 		return fmt.Errorf("there is no such bucket, or the endpoint is another service's; create the bucket first: %w", err)
+	case outcomeRefused:
+		return fmt.Errorf("the service does not let this access key use the bucket; check the key, its secret, what it may do, "+
+			"the region, and this machine's clock: %w", err)
 	}
 	return err
 }
@@ -80,7 +85,7 @@ func encodedSum(content []byte) string {
 }
 
 func (p *prober) do(ctx context.Context, verb string, request func(context.Context) error) error {
-	return p.store.do(ctx, call{verb: verb, key: p.base, final: outcomeCorrupt}, request)
+	return p.store.do(ctx, call{verb: verb, key: p.base, final: []outcome{outcomeCorrupt}}, request)
 }
 
 // put puts the probe's content; change makes the request the one that is tried.
