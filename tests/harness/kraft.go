@@ -31,8 +31,8 @@ const (
 	ListenSASLTLS   = "SASL_SSL"
 )
 
-// kafkaStartBudget is how long a broker may take to its first answer.
-const kafkaStartBudget = 60 * time.Second
+// kafkaStartBudget is how long a broker may take to its first answer: seconds, but for a machine that has much else to do.
+const kafkaStartBudget = 2 * time.Minute
 
 // KafkaUser may log in on the listeners with SASL, by PLAIN and by SCRAM.
 type KafkaUser struct{ Name, Password string }
