@@ -17,7 +17,7 @@ import (
 	"drumlin/tests/harness"
 )
 
-// steadySpec hands off every second, so that a fault always meets handoffs. Some events have a note, which nobody asks for.
+// steadySpec hands off so often that a fault always meets handoffs. Some events have a note, which nobody asks for.
 const steadySpec = `
 type: kafka
 spec:
@@ -28,7 +28,7 @@ spec:
     dedupSpec: {key: messageId}
     granularitySpec: {segmentGranularity: hour, queryGranularity: none, rollup: false}
   ioConfig: {topic: %s, inputFormat: {type: json}, useEarliestOffset: true}
-  tuningConfig: {intermediateHandoffPeriod: PT1S}
+  tuningConfig: {intermediateHandoffPeriod: HANDOFF}
 `
 
 const (
@@ -43,6 +43,14 @@ func stated(short, full time.Duration) time.Duration {
 		return full
 	}
 	return short
+}
+
+// handoffPeriod is longer in the long profile, whose queries would have to read thousands of small segments.
+func handoffPeriod() string {
+	if long() {
+		return "PT5S"
+	}
+	return "PT1S"
 }
 
 // withEtcd is the parts that the tests share with an etcd of the test's own, for it to break.
@@ -64,7 +72,7 @@ type steady struct {
 // startSteady lets events flow and waits for answers and commits.
 func startSteady(t *testing.T, c *harness.Cluster) *steady {
 	t.Helper()
-	s := &steady{c: c, topic: begin(t, c, steadyPartitions, steadySpec)}
+	s := &steady{c: c, topic: begin(t, c, steadyPartitions, strings.ReplaceAll(steadySpec, "HANDOFF", handoffPeriod()))}
 	c.WaitShared(t, "events", steadyPartitions, settle, c.Ingesters()...)
 	s.feed = c.StartFeed(t, harness.FeedOptions{Topic: s.topic, PerSecond: steadyRate, Seed: 1})
 	s.checker = c.StartChecker(t, harness.CheckerOptions{Datasource: "events", Questions: eventQuestions()})
