@@ -140,10 +140,10 @@ func (w *worker) first(ctx context.Context, p *plan, b Bounds, fromEarliest bool
 
 // examine compares the position with the log's bounds and halts where they do not fit.
 func (w *worker) examine(b Bounds) error {
-	if b.StableEnd >= 0 {
+	known := w.standing.offset.TopicID
+	if b.TopicID == known && b.StableEnd >= 0 {
 		w.stableEnd = b.StableEnd
 	}
-	known := w.standing.offset.TopicID
 	switch {
 	case b.TopicID != known:
 		w.halt(Halt{Reason: HaltRecreated, Message: fmt.Sprintf("topic %s has been deleted and created again: its id was %s, "+

@@ -26,8 +26,14 @@ func (w *worker) finishProbe(r probeResult) error {
 		return nil
 	}
 	w.failing(nil)
-	if w.halted == nil && r.bounds.TopicID != w.standing.offset.TopicID {
-		return w.examine(r.bounds)
+	if r.bounds.TopicID != w.standing.offset.TopicID { // the ends are those of another topic
+		if w.halted != nil {
+			return nil
+		}
+		if err := w.examine(r.bounds); err != nil {
+			return err
+		}
+		return w.cut()
 	}
 	// The log's start is compared where records arrive: what has been fetched already may lie below it.
 	w.learnEnds(r.bounds.StableEnd, r.bounds.End)
