@@ -368,6 +368,9 @@ func (w *worker) acceptLoss() error {
 func (w *worker) serveWaiters() error {
 	left := w.waiters[:0]
 	for _, h := range w.waiters {
+		if h.left.Load() {
+			continue
+		}
 		if h.cutAt < 0 && w.next >= h.upTo {
 			if err := w.cut(); err != nil {
 				return err

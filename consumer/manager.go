@@ -214,6 +214,7 @@ func (m *Manager) Handoff(ctx context.Context, key catalog.PartitionKey, upTo in
 	case r := <-h.result:
 		return r.revision, r.err
 	case <-ctx.Done():
+		h.left.Store(true)
 		return 0, fmt.Errorf("hand off %s up to offset %d: %w", w.place(), upTo, ctx.Err())
 	}
 }

@@ -304,3 +304,74 @@ func TestRandomOutages(t *testing.T) {
 		t.Error("nothing failed: nothing was tried")
 	}
 }
+
+// TestStopIsNotTheAskersEnd: a handoff that waits when its partition is taken away, as after a lost lease, ends with an error by
+// which it is asked for again elsewhere, and not as if the asker had given up.
+func TestStopIsNotTheAskersEnd(t *testing.T) {
+	for _, way := range []string{"before it is cut", "while it is committed"} {
+		t.Run(way, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.createTopic(1)
+			r.start(r.submit(specText("", "", "")))
+			r.produceEvents(0, 10)
+			r.waitPosition(10)
+			upTo := int64(11)
+			if way == "while it is committed" {
+				upTo = 10
+				r.kv.shake(seeded(t), 1)
+			}
+			result := make(chan error, 1)
+			go func() {
+				_, err := r.manager.Handoff(t.Context(), testKey, upTo)
+				result <- err
+			}()
+			r.waitWaiting(1)
+			r.waitFor("the commit", func(s PartitionStatus) bool { return upTo > 10 || s.Handoffs > 0 && s.LastError != "" })
+			r.must(r.manager.Stop(t.Context(), testKey, false))
+			if err := <-result; !errors.Is(err, ErrNotRunning) || errors.Is(err, context.Canceled) {
+				t.Errorf("the handoff ends with %v", err)
+			}
+			r.kv.shake(nil, 0)
+			if err := r.waitEnded(); err != nil {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
+
+// waitWaiting waits until so many handoffs of partition 0 are waited for.
+func (r *rig) waitWaiting(want int) {
+	r.t.Helper()
+	w, err := r.manager.worker(testKey)
+	r.must(err)
+	for deadline, n := time.Now().Add(patience), -1; n != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%d handoffs are waited for, not %d", n, want)
+		}
+		r.must(w.command(r.t.Context(), func() error { n = len(w.waiters); return nil }))
+	}
+}
+
+// TestAskersWhoLeaveAreForgotten: a handoff that is given up before its offset is reached cuts nothing later.
+func TestAskersWhoLeaveAreForgotten(t *testing.T) {
+	r := newRig(t, nil)
+	r.createTopic(1)
+	r.start(r.submit(specText("", "", "")))
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() {
+		_, err := r.manager.Handoff(ctx, testKey, 5)
+		result <- err
+	}()
+	r.waitWaiting(1)
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("the handoff ends with %v", err)
+	}
+	r.produceEvents(0, 10)
+	r.waitPosition(10)
+	r.waitWaiting(0)
+	if s := r.status(); s.Committed != 0 || s.Handoffs != 0 {
+		t.Errorf("status %+v", s)
+	}
+}

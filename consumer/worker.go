@@ -111,10 +111,12 @@ type probeResult struct {
 	err    error
 }
 
-// handoffWaiter waits until everything hot is committed, once the position has reached upTo.
+// handoffWaiter waits until everything hot is committed, once the position has reached upTo. One that has left wants nothing
+// any more.
 type handoffWaiter struct {
 	upTo   int64
 	cutAt  int64 // −1: not cut yet
+	left   atomic.Bool
 	result chan handoffResult
 }
 
@@ -153,13 +155,17 @@ func (w *worker) run(ctx context.Context, a Assignment) error {
 		}
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	err := w.loop(ctx)
+	running, cancel := context.WithCancel(ctx)
+	err := w.loop(running)
 	w.closeFetcher()
 	cancel()
 	w.stepWG.Wait()
-	w.abandon(err)
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	why := err
+	if err == nil || ctx.Err() != nil { // stopped: whoever waits was not the one who has been cancelled
+		why = ErrNotRunning
+	}
+	w.abandon(why)
+	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
@@ -206,9 +212,6 @@ func (w *worker) abandon(err error) {
 		}
 	default:
 	}
-	if err == nil {
-		err = errStopped
-	}
 	for _, h := range w.waiters {
 		h.result <- handoffResult{err: fmt.Errorf("%s: not handed off: %w", w.place(), err)}
 	}
@@ -216,8 +219,6 @@ func (w *worker) abandon(err error) {
 	w.draining.Store(0)
 	w.uncut.Store(0)
 }
-
-var errStopped = errors.New("the partition is no longer read here")
 
 func (w *worker) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
