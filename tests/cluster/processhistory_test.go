@@ -64,6 +64,13 @@ type past struct {
 	problems []string
 }
 
+func newPast() *past {
+	return &past{
+		held: map[string]int64{}, terms: map[int64]*term{}, next: map[string]int64{}, offsets: map[string]int64{},
+		heads: map[string]int64{}, objects: map[string]bool{},
+	}
+}
+
 // check replays the history and reports what breaks the protocol's rules: each commit follows the one before it without a
 // gap or an overlap, accounts for each of its offsets, and is made under an ownership that lives at its revision; so is each
 // swap under its claim.
@@ -78,10 +85,7 @@ func (h *history) check(t *testing.T) *past {
 
 func (h *history) read(t *testing.T) *past {
 	t.Helper()
-	p := &past{
-		held: map[string]int64{}, terms: map[int64]*term{}, next: map[string]int64{}, offsets: map[string]int64{},
-		heads: map[string]int64{}, objects: map[string]bool{},
-	}
+	p := newPast()
 	until := h.mark(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
