@@ -25,7 +25,7 @@ func TestTheBroker(t *testing.T) {
 func testTheBrokerRestarts(t *testing.T, parts *harness.Parts) {
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{Parts: parts})
 	past := followHistory(t, c)
-	topic := begin(t, c, 4, steadySpec)
+	topic := begin(t, c, 4, promptSpec)
 	c.WaitShared(t, "events", 4, settle, c.Ingesters()...)
 	feed := c.StartFeed(t, harness.FeedOptions{Topic: topic, PerSecond: 1000, Seed: 1, Compression: kgo.ZstdCompression()})
 	checker := c.StartChecker(t, harness.CheckerOptions{Datasource: "events", Questions: eventQuestions()})
@@ -74,7 +74,7 @@ const hungFor = 15 * time.Second
 // the transaction up.
 func testAProducerDies(t *testing.T, parts *harness.Parts) {
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{Parts: parts})
-	topic := begin(t, c, 2, steadySpec)
+	topic := begin(t, c, 2, promptSpec)
 	c.WaitShared(t, "events", 2, settle, c.Ingesters()...)
 	feed := c.StartFeed(t, harness.FeedOptions{Topic: topic, PerSecond: 500, Seed: 1})
 	inTransactions := c.StartFeed(t, harness.FeedOptions{Topic: topic, PerSecond: 500, Seed: 2, Transactions: true, AbortShare: 0.3})
@@ -165,7 +165,7 @@ func dieInTransaction(t *testing.T, c *harness.Cluster, topic string, partition 
 func TestPartitionsAreAdded(t *testing.T) {
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{})
 	past := followHistory(t, c)
-	topic := begin(t, c, 4, steadySpec)
+	topic := begin(t, c, 4, promptSpec)
 	c.WaitShared(t, "events", 4, settle, c.Ingesters()...)
 	client := c.Client(t)
 	before := c.StartFeed(t, harness.FeedOptions{Topic: topic, PerSecond: 500, Seed: 1})

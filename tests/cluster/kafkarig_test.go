@@ -19,6 +19,10 @@ import (
 	"drumlin/tests/oracle"
 )
 
+// promptSpec hands off every second, so that troubles of the broker meet handoffs.
+const promptSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: PT1S}
+`
+
 // withKafka is a broker of the test's own, which it may end, beside what the tests share.
 func withKafka(t *testing.T, properties map[string]string) *harness.Parts {
 	t.Helper()
