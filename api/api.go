@@ -112,7 +112,10 @@ type route struct {
 	handler      http.HandlerFunc
 }
 
-const supervisorPath = "/druid/indexer/v1/supervisor"
+const (
+	sqlPath        = "/druid/v2/sql"
+	supervisorPath = "/druid/indexer/v1/supervisor"
+)
 
 // routes are those of the parts that there are.
 func (s *server) routes(o Options) []route {
@@ -129,9 +132,9 @@ func (s *server) routes(o Options) []route {
 	}
 	if s.queries != nil {
 		list = append(list,
-			route{"POST", "/druid/v2/sql", read, s.handleSQL},
-			route{"POST", "/druid/v2/sql/{$}", read, s.handleSQL},
-			route{"DELETE", "/druid/v2/sql/{id}", read, s.handleCancelSQL})
+			route{"POST", sqlPath, read, s.handleSQL},
+			route{"POST", sqlPath + "/{$}", read, s.handleSQL},
+			route{"DELETE", sqlPath + "/{id}", read, s.handleCancelSQL})
 	}
 	if s.supervisors != nil {
 		list = append(list,
@@ -211,9 +214,13 @@ func methodNotAllowed(allowed []string) http.HandlerFunc {
 
 // handleNotFound names the paths that exist.
 func (s *server) handleNotFound(w http.ResponseWriter, r *http.Request) {
-	writeError(w, r, &Error{
+	e := &Error{
 		Category: NotFound, Code: "notFound",
 		Message: fmt.Sprintf("No such path: %s %s.", r.Method, r.URL.Path),
 		Context: map[string]string{"paths": strings.Join(s.paths, ", ")},
-	})
+	}
+	if s.queries == nil && (r.URL.Path == sqlPath || strings.HasPrefix(r.URL.Path, sqlPath+"/")) {
+		e.Message, e.Hint = "This process does not answer SQL.", "Ask one that has the role query."
+	}
+	writeError(w, r, e)
 }

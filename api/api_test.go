@@ -204,3 +204,15 @@ func TestTheDocumentNamesEveryPath(t *testing.T) {
 		}
 	}
 }
+
+// TestNoSQLHere asks a process for SQL that lacks the role for it.
+func TestNoSQLHere(t *testing.T) {
+	h := newHandler(t, Options{Supervisors: &fakeSupervisors{}})
+	w := call(h, "POST", sqlPath, "application/json", `{"query": "SELECT 1"}`)
+	if e := decodeError(t, w); w.Code != http.StatusNotFound || !strings.Contains(e.ErrorMessage, "does not answer SQL") || !strings.Contains(e.Context["hint"], "role query") {
+		t.Errorf("%d %+v", w.Code, e)
+	}
+	if e := decodeError(t, call(h, "GET", "/druid/v2", "", "")); !strings.Contains(e.ErrorMessage, "No such path") {
+		t.Errorf("%+v", e)
+	}
+}

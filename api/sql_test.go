@@ -16,8 +16,6 @@ import (
 	"time"
 )
 
-const sqlPath = "/druid/v2/sql"
-
 func sample() *Answer {
 	return &Answer{
 		Columns: []Column{

@@ -81,13 +81,13 @@ func (s *server) announce(context.Context) error {
 	if flight == "" {
 		flight = "none: this process has no hot rows and runs no tasks"
 	}
-	_, err := fmt.Fprintf(s.world.Out, `drumlin %s runs %s as node %s
+	_, err := fmt.Fprintf(s.world.Out, `drumlin server runs %s as node %s, version %s
   HTTP    %s
   Flight  %s
   etcd    %s (%s)
   objects %s
 Stop with Ctrl-C: what is hot is handed off first.
-`, s.world.Version, strings.Join(s.config.Roles, ", "), s.id, s.httpURL(), flight, strings.Join(s.config.Etcd.Endpoints, ", "),
+`, strings.Join(s.config.Roles, ", "), s.id, s.world.Version, s.httpURL(), flight, strings.Join(s.config.Etcd.Endpoints, ", "),
 		s.config.Etcd.Prefix, objectsPlace(s.config.Objects))
 	return err
 }

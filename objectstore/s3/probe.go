@@ -32,9 +32,12 @@ func (s *Store) Probe(ctx context.Context) (Support, error) {
 	var random [12]byte
 	rand.Read(random[:])
 	p := &prober{store: s, base: s.prefix + probePrefix + hex.EncodeToString(random[:]) + "/", support: fullSupport()}
-	err := p.run(ctx)
-	if cleaned := p.clean(context.WithoutCancel(ctx)); err == nil {
-		err = cleaned
+	err := p.bucket(ctx)
+	if err == nil {
+		err = p.run(ctx)
+		if cleaned := p.clean(ctx); err == nil {
+			err = cleaned
+		}
 	}
 	if err != nil {
 		return Support{}, fmt.Errorf("probe the object store %s: %w", s.place, err)
@@ -46,9 +49,6 @@ func (s *Store) Probe(ctx context.Context) (Support, error) {
 }
 
 func (p *prober) run(ctx context.Context) error {
-	if err := p.bucket(ctx); err != nil {
-		return err
-	}
 	for _, step := range []func(context.Context) error{p.checksums, p.metadata, p.conditionalPut, p.ranges, p.order, p.multipart} {
 		if err := step(ctx); err != nil {
 			return err
@@ -255,8 +255,10 @@ func (p *prober) complete(ctx context.Context, name string, conditional Feature)
 	return p.store.putParts(ctx, u)
 }
 
-// clean deletes what the probe has put.
+// clean deletes what the probe has put, also where the probe was told to end.
 func (p *prober) clean(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.store.options.RequestTimeout)
+	defer cancel()
 	var errs []error
 	for _, name := range append([]string{"wrong", "m-1"}, probeNames...) {
 		errs = append(errs, p.store.deleteObject(ctx, p.base+name, p.base+name))
