@@ -21,6 +21,7 @@ import (
 	"drumlin/coordinator"
 	"drumlin/duckdb"
 	"drumlin/indexer"
+	"drumlin/objectstore"
 	"drumlin/objectstore/mem"
 	"drumlin/peer"
 	"drumlin/query"
@@ -74,6 +75,7 @@ func must(t *testing.T, err error) {
 type base struct {
 	id      string
 	weather *weather
+	objects objectstore.Store
 	catalog *catalog.Catalog
 	client  *peer.Client
 }
@@ -81,8 +83,9 @@ type base struct {
 func (w *world) base(id string) *base {
 	w.t.Helper()
 	b := &base{id: id, weather: newWeather(w.kv, w.random.Uint64())}
+	b.objects = &shelf{w.store, b.weather}
 	var err error
-	b.catalog, err = catalog.Open(w.t.Context(), catalog.Options{KV: b.weather, Objects: w.store, RequestTimeout: 500 * time.Millisecond})
+	b.catalog, err = catalog.Open(w.t.Context(), catalog.Options{KV: b.weather, Objects: b.objects, RequestTimeout: 500 * time.Millisecond})
 	must(w.t, err)
 	b.client, err = peer.NewClient(peer.ClientOptions{SilentAfter: time.Second, Cluster: b.catalog.Incarnation()})
 	must(w.t, err)
@@ -116,7 +119,7 @@ func (w *world) start() *node {
 	var err error
 	n.kafka, err = consumer.NewKafka(map[string]string{"bootstrap.servers": strings.Join(w.brokers, ",")})
 	must(w.t, err)
-	ix, err := indexer.New(indexer.Options{Objects: w.store, TempDir: w.t.TempDir()})
+	ix, err := indexer.New(indexer.Options{Objects: n.objects, TempDir: w.t.TempDir()})
 	must(w.t, err)
 	n.manager, err = consumer.NewManager(consumer.Options{
 		Offsets: n.catalog, Versions: n.catalog, Builder: ix, Broker: n.kafka, Incarnation: n.catalog.Incarnation(),
@@ -125,11 +128,11 @@ func (w *world) start() *node {
 	must(w.t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(w.t, err)
-	executor, err := compaction.NewExecutor(compaction.ExecutorOptions{Objects: w.store, TempDir: w.t.TempDir(), MaxMemoryBytes: 64 << 20})
+	executor, err := compaction.NewExecutor(compaction.ExecutorOptions{Objects: n.objects, TempDir: w.t.TempDir(), MaxMemoryBytes: 64 << 20})
 	must(w.t, err)
 	worker, err := compaction.NewWorker(compaction.WorkerOptions{Heads: n.catalog, Executor: executor})
 	must(w.t, err)
-	collector, err := compaction.NewCollector(compaction.CollectorOptions{Catalog: n.catalog, Objects: w.store, Now: time.Now})
+	collector, err := compaction.NewCollector(compaction.CollectorOptions{Catalog: n.catalog, Objects: n.objects, Now: time.Now})
 	must(w.t, err)
 	router := peer.NewRouter(peer.RouterOptions{Views: n.catalog, Node: n.id, Local: n.manager, Client: n.client})
 	n.server, err = peer.NewServer(peer.ServerOptions{Local: n.manager, AliveEvery: 50 * time.Millisecond, Cluster: n.catalog.Incarnation()})
@@ -138,7 +141,7 @@ func (w *world) start() *node {
 	n.cluster = coordinator.New(coordinator.Options{
 		Catalog: n.catalog, Topics: n.kafka, Ingest: n.manager, Peers: router,
 		Node:   catalog.Node{ID: n.id, Address: l.Addr().String(), FlightAddress: l.Addr().String(), Roles: []string{coordinator.RoleIngest, coordinator.RoleCompact, coordinator.RoleCoordinate}},
-		Worker: worker, Objects: w.store,
+		Worker: worker, Objects: n.objects,
 		Collect: func(ctx context.Context, graceMillis int64) (int64, int64, error) {
 			report, err := collector.Collect(ctx, nil, graceMillis)
 			w.collected.Add(report.Deleted)

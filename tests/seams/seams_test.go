@@ -106,7 +106,7 @@ func TestAnswersStandWhereverTheSeamsRun(t *testing.T) {
 	w.settle(askers)
 	t.Logf("%d answers, %d refusals, %d nodes, %d versions, %d tasks, %d objects collected",
 		answers.Load(), refusals.Load(), w.made, versions, w.tasks, w.collected.Load())
-	if answers.Load() < 10 && !t.Failed() {
+	if answers.Load() < 3 && !t.Failed() {
 		t.Error("hardly anything was answered: nothing was tried")
 	}
 	for _, n := range w.nodes {

@@ -1,13 +1,17 @@
 package seams
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"drumlin/catalog"
+	"drumlin/objectstore"
 )
 
 // weather is one node's way to the catalog's store.
@@ -150,4 +154,35 @@ func (w *weather) waitUp(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// shelf is one node's way to the object store: puts fail as often as transactions do.
+type shelf struct {
+	objectstore.Store
+	weather *weather
+}
+
+func (s *shelf) Put(ctx context.Context, key string, body io.ReaderAt, size int64, sha256 string) error {
+	way, delay, fails := s.weather.way()
+	if !fails {
+		return s.Store.Put(ctx, key, body, size, sha256)
+	}
+	switch way {
+	case refused:
+		return errors.New("503 slow down")
+	case lostReply:
+		if err := s.Store.Put(ctx, key, body, size, sha256); err != nil {
+			return err
+		}
+	case lateRequest:
+		content, err := io.ReadAll(io.NewSectionReader(body, 0, size)) // the caller's body goes with its call
+		if err != nil {
+			return err
+		}
+		s.weather.late.Go(func() {
+			time.Sleep(delay)
+			_ = s.Store.Put(context.WithoutCancel(ctx), key, bytes.NewReader(content), size, sha256)
+		})
+	}
+	return fmt.Errorf("no reply: %w", objectstore.ErrUnknown)
 }
