@@ -15,8 +15,8 @@
 // pruning never hides a possible winner from that decision. A table with rollup is the rolled-up table wherever its rows
 // are: a group is read whole or not at all, so a short time is widened to whole chunks before raw rows are left out, and
 // bounds of metrics leave out none. Owners may leave out only what neither an answer nor the search for copies can take.
-// An answer without the hot rows of a partition is given only where the query allows it, and says so. Rows whose identity a sidecar knows have lost. What cannot be read is an error, never
-// a smaller answer.
+// An answer without the hot rows of a partition is given only where the query allows it, and says so. Rows whose identity
+// a sidecar knows have lost. What cannot be read is an error, never a smaller answer.
 //
 // The package never writes to the catalog or to the object store, and never reads Kafka.
 package query

@@ -17,7 +17,8 @@ type Request struct {
 	// Context holds Druid's query context. These are used: timeout (milliseconds; 0: as long as the server allows),
 	// sqlOuterLimit (rows), cut ("hot" or "committed"), revision (the answer's cut is at least as new), hotTimeout
 	// (milliseconds that owners of hot rows are waited for), allowPartial (true: afterwards the answer is given without them,
-	// and says so) and maxViewAge (milliseconds since the catalog's view was known to be the newest). sqlTimeZone must be UTC, since another zone would silently mean other days. Others change nothing.
+	// and says so) and maxViewAge (milliseconds since the catalog's view was known to be the newest). sqlTimeZone must be UTC,
+	// since another zone would silently mean other days. Others change nothing.
 	Context map[string]any
 }
 
