@@ -135,7 +135,10 @@ func (c *checker) clientTLS(path string, t ClientTLS) {
 func (s Server) checkAccess(c *checker) {
 	for i, t := range s.Access.Tokens {
 		path := fmt.Sprintf("access.tokens[%d]", i)
-		c.oneOf(path+".role", t.Role, "read", "write", "admin")
+		// The value is not shown: role and secret stand side by side, and somebody swaps them.
+		if roles := []string{"read", "write", "admin"}; !slices.Contains(roles, t.Role) {
+			c.problem(path+".role", "it is not one of: %s%s", strings.Join(roles, ", "), didYouMean(t.Role, roles))
+		}
 		if _, err := secure.NewAccess([]secure.Token{{Name: t.Name, Role: secure.RoleRead, Secret: t.Secret}}); err != nil {
 			c.problem(path, "%s", withoutNumber(err))
 		}
