@@ -26,7 +26,7 @@ func TestARebalanceEachSecond(t *testing.T) {
 		switch {
 		case !guest.Running():
 			guest.Launch(t) // whether it is ready when it must go again is left open
-		case changes%12 == 7:
+		case changes%12 == 3:
 			guest.Kill(t)
 		default:
 			guest.Stop(t)
