@@ -16,16 +16,6 @@ const (
 	scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
 )
 
-// Login is a sasl.jaas.config for a user.
-func Login(mechanism, user, password string) string {
-	module := scramModule
-	if strings.EqualFold(mechanism, "PLAIN") {
-		module = plainModule
-	}
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	return fmt.Sprintf(`%s required username="%s" password="%s";`, module, escape.Replace(user), escape.Replace(password))
-}
-
 func mechanismOf(name, jaas string) (sasl.Mechanism, error) {
 	name = strings.ToUpper(name)
 	module := scramModule

@@ -19,7 +19,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"drumlin/internal/kafkaprops"
 	"drumlin/internal/testkit"
 )
 
@@ -229,9 +228,19 @@ func (k *Kafka) ClientProperties(listener string, user KafkaUser, mechanism stri
 	}
 	if strings.HasPrefix(listener, "SASL") {
 		out["sasl.mechanism"] = mechanism
-		out["sasl.jaas.config"] = kafkaprops.Login(mechanism, user.Name, user.Password)
+		out["sasl.jaas.config"] = loginOf(mechanism, user)
 	}
 	return out
+}
+
+// loginOf is a sasl.jaas.config for a user.
+func loginOf(mechanism string, user KafkaUser) string {
+	module := "org.apache.kafka.common.security.scram.ScramLoginModule"
+	if mechanism == "PLAIN" {
+		module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+	}
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	return fmt.Sprintf(`%s required username="%s" password="%s";`, module, escape.Replace(user.Name), escape.Replace(user.Password))
 }
 
 // JavaTool runs one of Kafka's own tools against the broker, such as
