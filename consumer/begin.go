@@ -161,7 +161,8 @@ func (w *worker) examine(b Bounds) error {
 // lose deals with offsets that the log no longer holds: by policy they are committed as lost, else the partition halts.
 func (w *worker) lose(from, to int64) error {
 	w.halt(Halt{Reason: HaltLostRange, From: from, To: to, Message: fmt.Sprintf("offsets %d to %d of %s are lost: the "+
-		"log no longer holds them. Submit the spec with tuningConfig.resetOffsetAutomatically: true to record them as lost and go on", from, to-1, w.place())})
+		"log no longer holds them. To record them as lost and go on, accept exactly these (drumlin gap list shows how), or submit the spec "+
+		"with tuningConfig.resetOffsetAutomatically: true", from, to-1, w.place())})
 	if w.target.spec.Tuning.ResetOffsetAutomatically {
 		return w.acceptLoss()
 	}
