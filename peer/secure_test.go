@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 
 	"drumlin/catalog"
 	"drumlin/internal/secure"
@@ -139,5 +140,32 @@ func TestHealthIsOpen(t *testing.T) {
 	reply, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil || reply.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
 		t.Errorf("%v, %v", reply, err)
+	}
+}
+
+// A token counts as a bearer's, shown once: not under another scheme, bare, or beside another.
+func TestWaysToShowTheToken(t *testing.T) {
+	g := &guard{access: access(t)}
+	secret := peerSecret.Reveal()
+	for _, c := range []struct {
+		shown []string
+		in    bool
+	}{
+		{[]string{"Bearer " + secret}, true},
+		{[]string{secret}, false},
+		{[]string{"Basic " + secret}, false},
+		{[]string{"Bearer " + strings.ToUpper(secret)}, false},
+		{[]string{"Bearer " + secret + " "}, false},
+		{[]string{"Bearer " + secret, "Bearer " + secret}, false},
+		{[]string{"Bearer "}, false},
+		{nil, false},
+	} {
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.MD{tokenKey: c.shown})
+		if err := g.admit(ctx, "any"); (err == nil) != c.in || err != nil && !errors.Is(err, secure.ErrUnauthenticated) {
+			t.Errorf("%q: %v", c.shown, err)
+		}
+	}
+	if err := g.admit(t.Context(), "any"); !errors.Is(err, secure.ErrUnauthenticated) {
+		t.Errorf("without metadata: %v", err)
 	}
 }
