@@ -39,7 +39,7 @@ func TestARebalanceEachSecond(t *testing.T) {
 	r.WaitShared(t, "events", trialPartitions, settle, stay...)
 	moved := r.history.check(t).ownerships() - before
 	t.Logf("%d changes: partitions were acquired %d times", changes, moved)
-	if moved < changes {
+	if moved < changes/2 { // a guest may have to go before it has got anything
 		t.Errorf("partitions were acquired %d times in %d changes: nothing is moved", moved, changes)
 	}
 	r.finish(t)
