@@ -31,6 +31,9 @@ func putIn(ctx context.Context, kv catalog.KV) error {
 
 // TestContractSecured: a user with readwrite below the prefix may do everything that the catalog does.
 func TestContractSecured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the contract runs once with -short, without TLS and users")
+	}
 	t.Parallel()
 	s := startSecured(t, 300)
 	catalogtest.Run(t, func(t testing.TB) catalogtest.Fixture {
