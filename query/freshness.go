@@ -55,14 +55,14 @@ func (f *freshness) age() (age time.Duration, known bool) {
 	return time.Since(f.checked), f.asked
 }
 
-// run checks until ctx ends.
+// run checks now and then until ctx ends. The view that it begins with has just been read.
 func (f *freshness) run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		f.check(ctx)
 		select {
 		case <-ticker.C:
+			f.check(ctx)
 		case <-ctx.Done():
 			return
 		}

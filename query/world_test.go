@@ -378,6 +378,7 @@ func (w *world) engine(change ...func(*Options)) *Engine {
 	o := Options{
 		Catalog: w, Hot: w, Objects: w.objects, CacheDir: w.t.TempDir(), HotBudget: 2 * time.Second,
 		DuckDB: duckdb.Options{MemoryLimitBytes: 1 << 30, Threads: 2}, Allocator: w.alloc,
+		ViewCheckEvery: time.Hour, // a world belongs to its test's goroutine while nothing is asked
 	}
 	for _, c := range change {
 		c(&o)
