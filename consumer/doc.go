@@ -13,8 +13,10 @@
 //   - A batch never spans two commits or two sets of facts.
 //   - Hot rows are dropped only after the commit that holds them, and then kept for a short grace for readers whose view
 //     is older. A reply begins exactly at the offset that was asked, or is refused.
-//   - After a lost ownership, a moved offset or an unknown outcome the worker ends and drops what it holds; whoever
-//     acquires the partition next reads the log again from the committed offset.
+//   - A commit that the catalog's store does not answer is made again, the same, until its outcome is known; reading goes
+//     on meanwhile, up to the limit of hot memory.
+//   - After a lost ownership, a moved offset or an outcome that can no longer be found out the worker ends and drops what it
+//     holds; whoever acquires the partition next reads the log again from the committed offset.
 //
 // Start order of a worker: offset (or its beginning), spec and schema of the recorded facts, the topic's id and bounds,
 // the source, the loop. Stop order: fetching, the loop (with a last handoff where asked), running steps, the source,
