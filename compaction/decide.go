@@ -82,7 +82,7 @@ func Decide(ds *catalog.DatasourceView, c *spec.AutoCompaction, p Policy, nowMil
 }
 
 func decisionOf(c *chunk) Decision {
-	s := sizesOf(c.units)
+	s := sizesOf(c.pieces)
 	return Decision{
 		Interval: c.interval, Buckets: c.buckets, Segments: s.settled.segments + s.tail.segments,
 		Bytes: s.settled.bytes + s.tail.bytes, Rows: s.settled.rows + s.tail.rows, TailRows: s.tail.rows,
@@ -125,10 +125,10 @@ func newHold(ds *catalog.DatasourceView, c *spec.AutoCompaction, p Policy, nowMi
 		h.limitReason = fmt.Sprintf("skipOffsetFromNow is %s", showMillis(offset))
 		return h
 	}
-	for _, u := range ds.Buckets {
-		if !u.Dropped() && len(u.Settled)+len(u.Tail) > 0 {
-			h.limitMillis = u.Bucket.EndMillis - c.SkipOffsetFromLatestMillis // buckets ascend: the last one stays
-			h.limitReason = fmt.Sprintf("the newest chunk ends at %s, and skipOffsetFromLatest is %s", spec.FormatInstant(u.Bucket.EndMillis),
+	for _, piece := range ds.Buckets {
+		if !piece.Dropped() && len(piece.Settled)+len(piece.Tail) > 0 {
+			h.limitMillis = piece.Bucket.EndMillis - c.SkipOffsetFromLatestMillis // buckets ascend: the last one stays
+			h.limitReason = fmt.Sprintf("the newest chunk ends at %s, and skipOffsetFromLatest is %s", spec.FormatInstant(piece.Bucket.EndMillis),
 				showMillis(c.SkipOffsetFromLatestMillis))
 		}
 	}

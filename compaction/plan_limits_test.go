@@ -20,7 +20,7 @@ func TestManyRefusals(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range chunks {
 		at := start.Add(time.Duration(i) * time.Minute)
-		fmt.Fprintf(&text, "unit %s/%s\n  tail u%d 10x1000\n", at.Format(form), at.Add(time.Minute).Format(form), i)
+		fmt.Fprintf(&text, "piece %s/%s\n  tail u%d 10x1000\n", at.Format(form), at.Add(time.Minute).Format(form), i)
 	}
 	w.read(t, text.String())
 	task, _, err := spec.ParseTask([]byte(`{"type":"compact","dataSource":"wiki","interval":"2026-01-01/2027-01-01",
@@ -42,7 +42,7 @@ func TestManyRefusals(t *testing.T) {
 // TestHugeLimits: limits near the end of 64 bits are no limits, not tiny ones: 3 × 6148914691236517206 is 2 there.
 func TestHugeLimits(t *testing.T) {
 	w := newWorld()
-	w.read(t, "datasource granularity=hour dims=page\nunit 2026-01-01T00:00/2026-01-01T01:00\n  tail a 10x1000\n  tail b 10x1000\n")
+	w.read(t, "datasource granularity=hour dims=page\npiece 2026-01-01T00:00/2026-01-01T01:00\n  tail a 10x1000\n  tail b 10x1000\n")
 	task, _, err := spec.ParseTask([]byte(`{"type":"compact","dataSource":"wiki","interval":"2026-01-01/2026-01-02",
 		"tuningConfig":{"targetSegmentBytes":6148914691236517206,"maxRowsPerSegment":9223372036854775807}}`))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 type chunk struct {
 	interval spec.Interval
 	buckets  []segment.Bucket
-	units    []*catalog.BucketView // ascending: buckets, or groups of buckets that already share a manifest
+	pieces   []*catalog.BucketView // what it is made of now, ascending: buckets, or groups of buckets that already share a manifest
 	cut      spec.Granularity      // of the segments inside; zero: as they are
 	partly   bool                  // the request's intervals cover it only in part
 	problems spec.Problems
@@ -30,8 +30,8 @@ func always() spec.Interval {
 
 // overlapping are the datasource's buckets and groups that the span touches.
 func overlapping(ds *catalog.DatasourceView, span spec.Interval) []*catalog.BucketView {
-	first, _ := slices.BinarySearchFunc(ds.Buckets, span.StartMillis, func(u *catalog.BucketView, start int64) int {
-		if u.Bucket.EndMillis <= start {
+	first, _ := slices.BinarySearchFunc(ds.Buckets, span.StartMillis, func(piece *catalog.BucketView, start int64) int {
+		if piece.Bucket.EndMillis <= start {
 			return -1
 		}
 		return 1
@@ -46,13 +46,13 @@ func overlapping(ds *catalog.DatasourceView, span spec.Interval) []*catalog.Buck
 // existingChunks are the datasource's chunks as they are, where they touch the span and the intervals.
 func existingChunks(ds *catalog.DatasourceView, intervals []spec.Interval, within spec.Interval) []*chunk {
 	var out []*chunk
-	for _, u := range overlapping(ds, within) {
-		span := intervalOf(u.Bucket)
+	for _, piece := range overlapping(ds, within) {
+		span := intervalOf(piece.Bucket)
 		if !touches(intervals, span) {
 			continue
 		}
 		out = append(out, &chunk{
-			interval: span, buckets: u.Members, units: []*catalog.BucketView{u}, partly: !covers(intervals, span),
+			interval: span, buckets: piece.Members, pieces: []*catalog.BucketView{piece}, partly: !covers(intervals, span),
 		})
 	}
 	return out
@@ -122,15 +122,15 @@ func (r *request) joined(ds *catalog.DatasourceView, intervals []spec.Interval, 
 		c.problems = append(c.problems, spec.Problem{Path: granularityPath, Message: fmt.Sprintf(format, args...)})
 		return c
 	}
-	for _, u := range overlapping(ds, span) {
-		c.units = append(c.units, u)
-		if u.Bucket.StartMillis < span.StartMillis || u.Bucket.EndMillis > span.EndMillis {
+	for _, piece := range overlapping(ds, span) {
+		c.pieces = append(c.pieces, piece)
+		if piece.Bucket.StartMillis < span.StartMillis || piece.Bucket.EndMillis > span.EndMillis {
 			return refuse("the chunk %s has been compacted together for ever, and lies only partly in %s",
-				intervalOf(u.Bucket).String(), span.String())
+				intervalOf(piece.Bucket).String(), span.String())
 		}
 	}
-	if len(c.units) == 1 && intervalOf(c.units[0].Bucket) == span {
-		c.buckets = c.units[0].Members
+	if len(c.pieces) == 1 && intervalOf(c.pieces[0].Bucket) == span {
+		c.buckets = c.pieces[0].Members
 		return c
 	}
 	bucket, err := spec.ParseGranularity(ds.SegmentGranularity)

@@ -17,7 +17,7 @@ type target struct {
 	definition *rollup.Definition // nil: rows as ingested
 	number     int64
 	planSpec   json.RawMessage // nil where number is 0
-	changed    bool            // of at least one of the chunk's units
+	changed    bool            // of at least one of the chunk's pieces
 	sortBy     []string        // the order of rows in force
 }
 
@@ -28,7 +28,7 @@ func (t *target) state() catalog.HeadState {
 	return catalog.HeadRaw
 }
 
-// target narrows the plans of the chunk's units as the request asks. Units with different plans meet first.
+// target narrows the plans of the chunk's pieces as the request asks. Pieces with different plans meet first.
 func (r *request) target(ds *catalog.DatasourceView, c *chunk) (*target, spec.Problems) {
 	where := "the plan of " + c.interval.String()
 	current, err := r.planOf(ds, c)
@@ -79,8 +79,8 @@ func (r *request) read(stored []byte) (plan, error) {
 // planOf is the plan that the chunk has before any change: nil for rows as ingested.
 func (r *request) planOf(ds *catalog.DatasourceView, c *chunk) (*rollup.Definition, error) {
 	var plans []plan
-	for _, u := range c.units {
-		p, err := r.read(u.PlanSpec)
+	for _, piece := range c.pieces {
+		p, err := r.read(piece.PlanSpec)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +102,7 @@ func (r *request) planOf(ds *catalog.DatasourceView, c *chunk) (*rollup.Definiti
 // own plan, narrowed as the request says, must be the common one; the datasource's too, where empty buckets join. How rows are
 // sorted does not count.
 func (r *request) checkJoin(ds *catalog.DatasourceView, c *chunk, joint *rollup.Definition) spec.Problems {
-	if len(c.units) < 2 && len(c.units[0].Members) == len(c.buckets) {
+	if len(c.pieces) < 2 && len(c.pieces[0].Members) == len(c.buckets) {
 		return nil
 	}
 	want, err := unsorted(joint)
@@ -115,9 +115,9 @@ func (r *request) checkJoin(ds *catalog.DatasourceView, c *chunk, joint *rollup.
 	}
 	parts := []part{{"its empty parts", ds.Plan}}
 	members := 0
-	for _, u := range c.units {
-		members += len(u.Members)
-		parts = append(parts, part{intervalOf(u.Bucket).String(), u.PlanSpec})
+	for _, piece := range c.pieces {
+		members += len(piece.Members)
+		parts = append(parts, part{intervalOf(piece.Bucket).String(), piece.PlanSpec})
 	}
 	if members == len(c.buckets) {
 		parts = parts[1:]
@@ -156,7 +156,7 @@ func unsorted(d *rollup.Definition) ([]byte, error) {
 	return plain.Canonical()
 }
 
-// number gives the plan its number: that of the units where it is theirs, else one more than any of them has. Equal numbers
+// number gives the plan its number: that of the pieces where it is theirs, else one more than any of them has. Equal numbers
 // of one chunk always mean equal plans.
 func (r *request) number(ds *catalog.DatasourceView, c *chunk, t *target) error {
 	var canonical []byte
@@ -166,9 +166,9 @@ func (r *request) number(ds *catalog.DatasourceView, c *chunk, t *target) error 
 			return err
 		}
 	}
-	for _, u := range c.units {
-		if u.Head != nil {
-			t.number = max(t.number, u.Head.Plan)
+	for _, piece := range c.pieces {
+		if piece.Head != nil {
+			t.number = max(t.number, piece.Head.Plan)
 		}
 	}
 	own, err := r.read(ds.Plan)
@@ -176,8 +176,8 @@ func (r *request) number(ds *catalog.DatasourceView, c *chunk, t *target) error 
 		return err
 	}
 	fits := t.number > 0 || bytes.Equal(own.canonical, canonical)
-	for _, u := range c.units {
-		p, err := r.read(u.PlanSpec)
+	for _, piece := range c.pieces {
+		p, err := r.read(piece.PlanSpec)
 		if err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (r *request) number(ds *catalog.DatasourceView, c *chunk, t *target) error 
 			continue
 		}
 		t.changed = true
-		if u.Head != nil && u.Head.Plan == t.number {
+		if piece.Head != nil && piece.Head.Plan == t.number {
 			fits = false
 		}
 	}

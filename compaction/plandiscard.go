@@ -12,8 +12,8 @@ import (
 // with one segment may lie in another one, and would rise. Without dedup those segments go that lie wholly inside.
 func (r *request) planDiscard(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
 	p := newChunkPlan(c)
-	u := c.units[0]
-	if u.Dropped() {
+	piece := c.pieces[0]
+	if piece.Dropped() {
 		p.Reason = "the retention floor has dropped it"
 		return p
 	}
@@ -34,7 +34,7 @@ func (r *request) planDiscard(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
 	}
 	j := r.job(ds, c, t, layout{}, ModeDiscard)
 	if !ds.Schema.Dedup || t.state() == catalog.HeadRaw {
-		j.keepHead(u)
+		j.keepHead(piece)
 	}
 	all := len(j.Settled) + len(j.Tail)
 	if c.partly {

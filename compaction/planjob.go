@@ -24,13 +24,13 @@ type layout struct {
 
 const layoutVersion = 1
 
-// layoutOf reads what the unit's settled segments were made by; nil where that is not known: they are then judged by size.
-func layoutOf(u *catalog.BucketView) *layout {
-	if u.Manifest == nil || len(u.Manifest.LastCompaction) == 0 {
+// layoutOf reads what the piece's settled segments were made by; nil where that is not known: they are then judged by size.
+func layoutOf(piece *catalog.BucketView) *layout {
+	if piece.Manifest == nil || len(piece.Manifest.LastCompaction) == 0 {
 		return nil
 	}
 	var l layout
-	if err := json.Unmarshal(u.Manifest.LastCompaction, &l); err != nil || l.Version != layoutVersion {
+	if err := json.Unmarshal(piece.Manifest.LastCompaction, &l); err != nil || l.Version != layoutVersion {
 		return nil // written by another version of the planner: one rewrite makes it known
 	}
 	return &l
@@ -42,10 +42,10 @@ func (r *request) layout(c *chunk, t *target) layout {
 		Version: layoutVersion, Chunk: c.cut.String(), MaxRowsPerSegment: r.maxRows, TargetSegmentBytes: r.targetBytes,
 		PartitionDimensions: r.partition, SortBy: t.sortBy,
 	}
-	if len(c.units) != 1 {
+	if len(c.pieces) != 1 {
 		return l
 	}
-	was := layoutOf(c.units[0])
+	was := layoutOf(c.pieces[0])
 	if was == nil {
 		return l
 	}
@@ -59,10 +59,10 @@ func (r *request) layout(c *chunk, t *target) layout {
 }
 
 func newChunkPlan(c *chunk) ChunkPlan {
-	p := ChunkPlan{Interval: c.interval, Buckets: c.buckets, Before: shapeOf(c.units...)}
-	for _, u := range c.units {
-		if u.Manifest != nil {
-			p.totals = p.totals.Add(u.Manifest.Totals)
+	p := ChunkPlan{Interval: c.interval, Buckets: c.buckets, Before: shapeOf(c.pieces...)}
+	for _, piece := range c.pieces {
+		if piece.Manifest != nil {
+			p.totals = p.totals.Add(piece.Manifest.Totals)
 		}
 	}
 	return p
@@ -72,16 +72,16 @@ func newChunkPlan(c *chunk) ChunkPlan {
 func (r *request) planChunk(ds *catalog.DatasourceView, c *chunk) ChunkPlan {
 	p := newChunkPlan(c)
 	p.Problems = append(p.Problems, c.problems...)
-	if dropped := slices.ContainsFunc(c.units, (*catalog.BucketView).Dropped); dropped {
+	if dropped := slices.ContainsFunc(c.pieces, (*catalog.BucketView).Dropped); dropped {
 		p.Reason = "the retention floor has dropped it"
 		if !p.Before.Dropped {
 			p.Reason = "the retention floor has dropped a part of it: what is left goes with the floor, as it is"
 		}
 		return p
 	}
-	if u := withDeletions(c); u != nil {
+	if piece := withDeletions(c); piece != nil {
 		p.Problems = append(p.Problems, spec.Problem{Path: "interval", Message: fmt.Sprintf(
-			"the chunk %s has deletion vectors, which this version cannot apply", intervalOf(u.Bucket).String())})
+			"the chunk %s has deletion vectors, which this version cannot apply", intervalOf(piece.Bucket).String())})
 	}
 	if len(p.Problems) > 0 {
 		return p.refused()
@@ -108,9 +108,9 @@ func (p ChunkPlan) refused() ChunkPlan {
 }
 
 func withDeletions(c *chunk) *catalog.BucketView {
-	for _, u := range c.units {
-		if u.Manifest != nil && len(u.Manifest.Deletions) > 0 {
-			return u
+	for _, piece := range c.pieces {
+		if piece.Manifest != nil && len(piece.Manifest.Deletions) > 0 {
+			return piece
 		}
 	}
 	return nil
@@ -118,7 +118,7 @@ func withDeletions(c *chunk) *catalog.BucketView {
 
 // decide chooses between a full compaction, a cheaper job, and none, and says why.
 func (r *request) decide(ds *catalog.DatasourceView, c *chunk, t *target, l layout) (*Job, string) {
-	s := sizesOf(c.units)
+	s := sizesOf(c.pieces)
 	if s.settled.segments+s.tail.segments == 0 {
 		return r.withoutRows(ds, c, t)
 	}
@@ -146,8 +146,8 @@ func (r *request) decide(ds *catalog.DatasourceView, c *chunk, t *target, l layo
 // withoutRows: there is nothing to write, but commits to absorb, a plan to put, or chunks to join.
 func (r *request) withoutRows(ds *catalog.DatasourceView, c *chunk, t *target) (*Job, string) {
 	commits := 0
-	for _, u := range c.units {
-		commits += len(u.Commits)
+	for _, piece := range c.pieces {
+		commits += len(piece.Commits)
 	}
 	switch {
 	case r.policy != PolicyRecent && t.changed:
@@ -162,13 +162,13 @@ func (r *request) withoutRows(ds *catalog.DatasourceView, c *chunk, t *target) (
 
 // structural says whether the chunk must become another one, whatever its size.
 func (r *request) structural(c *chunk, t *target, l layout, s sizes) (reason string, gain bool) {
-	if len(c.units) > 1 || len(c.units[0].Members) != len(c.buckets) {
-		return fmt.Sprintf("%s with data become one of %s", count(len(c.units), "chunk"), count(len(c.buckets), "bucket")), true
+	if len(c.pieces) > 1 || len(c.pieces[0].Members) != len(c.buckets) {
+		return fmt.Sprintf("%s with data become one of %s", count(len(c.pieces), "chunk"), count(len(c.buckets), "bucket")), true
 	}
 	if t.changed {
 		return "its plan changes", true
 	}
-	was := layoutOf(c.units[0])
+	was := layoutOf(c.pieces[0])
 	switch {
 	case was == nil && s.settled.segments > 0 && l.PartitionDimensions != nil:
 		return "segments become ranges", true
@@ -193,14 +193,14 @@ func cutBy(c *chunk) bool {
 		_, end := c.cut.Chunk(m.MinMillis)
 		return m.MaxMillis < end
 	}
-	for _, u := range c.units {
-		for i := range u.Settled {
-			if !inside(&u.Settled[i]) {
+	for _, piece := range c.pieces {
+		for i := range piece.Settled {
+			if !inside(&piece.Settled[i]) {
 				return false
 			}
 		}
-		for i := range u.Tail {
-			if !inside(&u.Tail[i].Meta) {
+		for i := range piece.Tail {
+			if !inside(&piece.Tail[i].Meta) {
 				return false
 			}
 		}
@@ -220,10 +220,10 @@ func (r *request) job(ds *catalog.DatasourceView, c *chunk, t *target, l layout,
 		Definition: t.definition, Plan: t.number, PlanSpec: t.planSpec, ForgetIDs: r.forgets(ds, c), Chunk: c.cut,
 		MaxRowsPerSegment: r.maxRows, TargetSegmentBytes: r.targetBytes, PartitionDimensions: l.PartitionDimensions,
 	}
-	for _, u := range c.units {
-		j.Settled, j.Tail = append(j.Settled, u.Settled...), append(j.Tail, u.Tail...)
-		if u.Manifest != nil {
-			j.Sidecars = append(j.Sidecars, u.Manifest.Sidecars...)
+	for _, piece := range c.pieces {
+		j.Settled, j.Tail = append(j.Settled, piece.Settled...), append(j.Tail, piece.Tail...)
+		if piece.Manifest != nil {
+			j.Sidecars = append(j.Sidecars, piece.Manifest.Sidecars...)
 		}
 	}
 	// Equal inputs give equal bytes whatever order the view lists them in.
@@ -237,13 +237,13 @@ func (r *request) job(ds *catalog.DatasourceView, c *chunk, t *target, l layout,
 }
 
 // keepHead leaves the head's state and plan as they are.
-func (j *Job) keepHead(u *catalog.BucketView) {
+func (j *Job) keepHead(piece *catalog.BucketView) {
 	j.State, j.Plan, j.PlanSpec = catalog.HeadRaw, 0, nil
-	if u.Head != nil {
-		j.State, j.Plan = u.Head.State, u.Head.Plan
+	if piece.Head != nil {
+		j.State, j.Plan = piece.Head.State, piece.Head.Plan
 	}
 	if j.Plan != 0 {
-		j.PlanSpec = u.PlanSpec
+		j.PlanSpec = piece.PlanSpec
 	}
 }
 

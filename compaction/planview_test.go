@@ -17,7 +17,7 @@ import (
 //
 //	datasource granularity=hour [dedup] [plan=NAME] [retention=TIME] [floor=TIME] [acknowledged=TIME] [dims=a,b:long]
 //	plan NAME JSON                    a rollup.Definition
-//	unit START/END [state=raw|folded|dropped] [plan=N:NAME] [sidecar=ROWSxBYTES] [layout=CUT,ROWS,BYTES[,DIM]] [commits=N]
+//	piece START/END [state=raw|folded|dropped] [plan=N:NAME] [sidecar=ROWSxBYTES] [layout=CUT,ROWS,BYTES[,DIM]] [commits=N]
 //	  settled ROWSxBYTES [count=N] [at=TIME] [events=N] [folded]
 //	  tail UNIT ROWSxBYTES [count=N] [at=TIME] [folded]
 type world struct {
@@ -46,18 +46,18 @@ func (w *world) read(t *testing.T, input string) {
 			w.datasource(t, args)
 		case "plan":
 			w.plans[fields[1]] = json.RawMessage(strings.TrimSpace(strings.SplitN(line, fields[1], 2)[1]))
-		case "unit":
-			w.unit(t, fields[1], args)
+		case "piece":
+			w.piece(t, fields[1], args)
 		case "settled":
-			u := w.last()
+			piece := w.last()
 			for range number(t, args["count"], 1) {
-				u.Settled = append(u.Settled, w.segment(t, fields[1], args))
+				piece.Settled = append(piece.Settled, w.segment(t, fields[1], args))
 			}
-			u.Manifest.Settled = u.Settled
+			piece.Manifest.Settled = piece.Settled
 		case "tail":
-			u := w.last()
+			piece := w.last()
 			for range number(t, args["count"], 1) {
-				u.Tail = append(u.Tail, catalog.TailSegment{Meta: w.segment(t, fields[2], args), Unit: fields[1]})
+				piece.Tail = append(piece.Tail, catalog.TailSegment{Meta: w.segment(t, fields[2], args), Unit: fields[1]})
 			}
 		default:
 			t.Fatalf("what is %q?", line)
@@ -108,35 +108,35 @@ func (w *world) datasource(t *testing.T, args map[string]string) {
 	}
 }
 
-func (w *world) unit(t *testing.T, where string, args map[string]string) {
+func (w *world) piece(t *testing.T, where string, args map[string]string) {
 	t.Helper()
 	i := interval(t, where)
 	g, err := spec.ParseGranularity(w.ds.SegmentGranularity)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &catalog.BucketView{Bucket: segment.Bucket{StartMillis: i.StartMillis, EndMillis: i.EndMillis}, PlanSpec: w.ds.Plan}
+	piece := &catalog.BucketView{Bucket: segment.Bucket{StartMillis: i.StartMillis, EndMillis: i.EndMillis}, PlanSpec: w.ds.Plan}
 	for at := i.StartMillis; at < i.EndMillis; {
 		start, end := g.Chunk(at)
-		u.Members, at = append(u.Members, segment.Bucket{StartMillis: start, EndMillis: end}), end
+		piece.Members, at = append(piece.Members, segment.Bucket{StartMillis: start, EndMillis: end}), end
 	}
 	for n := range number(t, args["commits"], 0) {
-		u.Commits = append(u.Commits, catalog.CommitRef{Key: fmt.Sprint("commit", n), CreateRevision: int64(n)})
+		piece.Commits = append(piece.Commits, catalog.CommitRef{Key: fmt.Sprint("commit", n), CreateRevision: int64(n)})
 	}
-	w.ds.Buckets = append(w.ds.Buckets, u)
+	w.ds.Buckets = append(w.ds.Buckets, piece)
 	if args["state"] == "" {
 		return
 	}
-	u.Head = &catalog.Head{State: catalog.HeadState(args["state"]), Sequence: 1}
-	u.Manifest = &catalog.Manifest{Buckets: u.Members, State: u.Head.State}
+	piece.Head = &catalog.Head{State: catalog.HeadState(args["state"]), Sequence: 1}
+	piece.Manifest = &catalog.Manifest{Buckets: piece.Members, State: piece.Head.State}
 	if n, name, ok := strings.Cut(args["plan"], ":"); ok {
-		u.Head.Plan, u.PlanSpec = number(t, n, 0), w.plans[name]
-		u.Manifest.Plan, u.Manifest.PlanSpec = u.Head.Plan, u.PlanSpec
+		piece.Head.Plan, piece.PlanSpec = number(t, n, 0), w.plans[name]
+		piece.Manifest.Plan, piece.Manifest.PlanSpec = piece.Head.Plan, piece.PlanSpec
 	}
 	if s := args["sidecar"]; s != "" {
 		rows, bytes, _ := strings.Cut(s, "x")
-		u.Manifest.Sidecars = []catalog.Sidecar{{
-			Bucket: u.Bucket, Object: "ids/" + where, Rows: number(t, rows, 0), Bytes: number(t, bytes, 0),
+		piece.Manifest.Sidecars = []catalog.Sidecar{{
+			Bucket: piece.Bucket, Object: "ids/" + where, Rows: number(t, rows, 0), Bytes: number(t, bytes, 0),
 		}}
 	}
 	if l := strings.Split(args["layout"], ","); len(l) > 2 {
@@ -147,23 +147,23 @@ func (w *world) unit(t *testing.T, where string, args map[string]string) {
 		if len(l) == 3 {
 			made.PartitionDimensions = nil
 		}
-		if u.Manifest.LastCompaction, err = json.Marshal(made); err != nil {
+		if piece.Manifest.LastCompaction, err = json.Marshal(made); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if u.Head.State == catalog.HeadDropped {
-		u.Manifest = nil
+	if piece.Head.State == catalog.HeadDropped {
+		piece.Manifest = nil
 	}
 }
 
 func (w *world) segment(t *testing.T, text string, args map[string]string) segment.Meta {
 	t.Helper()
 	w.n++
-	u := w.last()
+	piece := w.last()
 	rows, bytes, _ := strings.Cut(text, "x")
 	m := segment.Meta{
-		Object: fmt.Sprintf("s%03d", w.n), Kind: segment.KindData, Datasource: "wiki", Bucket: u.Bucket, SchemaID: 1,
-		Rows: number(t, rows, 0), Bytes: number(t, bytes, 0), MinMillis: u.Bucket.StartMillis, MaxMillis: u.Bucket.EndMillis - 1,
+		Object: fmt.Sprintf("s%03d", w.n), Kind: segment.KindData, Datasource: "wiki", Bucket: piece.Bucket, SchemaID: 1,
+		Rows: number(t, rows, 0), Bytes: number(t, bytes, 0), MinMillis: piece.Bucket.StartMillis, MaxMillis: piece.Bucket.EndMillis - 1,
 	}
 	if at := args["at"]; at != "" {
 		m.MinMillis, m.MaxMillis = instant(t, at), instant(t, at)+1000

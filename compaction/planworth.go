@@ -51,20 +51,20 @@ type sizes struct {
 func sizesOf(views []*catalog.BucketView) sizes {
 	var s sizes
 	units := map[string]bool{}
-	for _, u := range views {
-		for i := range u.Settled {
-			s.settled.add(&u.Settled[i])
+	for _, piece := range views {
+		for i := range piece.Settled {
+			s.settled.add(&piece.Settled[i])
 		}
-		for i := range u.Tail {
-			s.tail.add(&u.Tail[i].Meta)
-			units[u.Tail[i].Unit] = true
+		for i := range piece.Tail {
+			s.tail.add(&piece.Tail[i].Meta)
+			units[piece.Tail[i].Unit] = true
 		}
-		if u.Manifest != nil {
-			for _, sidecar := range u.Manifest.Sidecars {
+		if piece.Manifest != nil {
+			for _, sidecar := range piece.Manifest.Sidecars {
 				s.sidecars += sidecar.Bytes
 			}
 		}
-		s.commits += len(u.Commits)
+		s.commits += len(piece.Commits)
 	}
 	s.units = len(units)
 	return s
@@ -86,8 +86,8 @@ func (r *request) recent(ds *catalog.DatasourceView, c *chunk, t *target, l layo
 // tail merges the lowest tier of tail segments that has enough of them, with all that is smaller. Each merge makes a segment
 // of a higher tier, so that a row is written once a tier, and settled rows never.
 func (r *request) tail(ds *catalog.DatasourceView, c *chunk, t *target, l layout) (*Job, string) {
-	u := c.units[0]
-	candidates := slices.Clone(u.Tail)
+	piece := c.pieces[0]
+	candidates := slices.Clone(piece.Tail)
 	folded := 0
 	for i := range candidates {
 		if candidates[i].Folded {
@@ -104,13 +104,13 @@ func (r *request) tail(ds *catalog.DatasourceView, c *chunk, t *target, l layout
 	})
 	chosen := chooseTier(candidates)
 	if chosen == nil {
-		return nil, fmt.Sprintf("%s in the tail: merged once %d are of one size", count(len(u.Tail), "segment"), minTierSegments)
+		return nil, fmt.Sprintf("%s in the tail: merged once %d are of one size", count(len(piece.Tail), "segment"), minTierSegments)
 	}
 	j := r.job(ds, c, t, l, ModeTail)
-	j.keepHead(u)
+	j.keepHead(piece)
 	j.Settled, j.Sidecars, j.Tail, j.PartitionDimensions, j.ForgetIDs = nil, nil, chosen, nil, false
 	slices.SortFunc(j.Tail, func(a, b catalog.TailSegment) int { return cmp.Compare(a.Object, b.Object) })
-	return j, fmt.Sprintf("%s of %s in the tail are merged", count(len(chosen), "small segment"), count(len(u.Tail), "segment"))
+	return j, fmt.Sprintf("%s of %s in the tail are merged", count(len(chosen), "small segment"), count(len(piece.Tail), "segment"))
 }
 
 // chooseTier takes segments in ascending size.
@@ -198,16 +198,16 @@ func (r *request) first(ds *catalog.DatasourceView, c *chunk, t *target, l layou
 // adopt absorbs the commits without writing data.
 func (r *request) adopt(ds *catalog.DatasourceView, c *chunk, t *target) *Job {
 	j := r.job(ds, c, t, layout{}, ModeAdopt)
-	j.keepHead(c.units[0])
+	j.keepHead(c.pieces[0])
 	j.ForgetIDs = false
 	return j
 }
 
 // cuts sums the settled segments by the chunks that segments are cut by.
-func cuts(c *chunk, of func(u *catalog.BucketView) []segment.Meta) map[int64]*size {
+func cuts(c *chunk, of func(piece *catalog.BucketView) []segment.Meta) map[int64]*size {
 	out := map[int64]*size{}
-	for _, u := range c.units {
-		for _, m := range of(u) {
+	for _, piece := range c.pieces {
+		for _, m := range of(piece) {
 			start := int64(0)
 			if !c.cut.IsZero() {
 				start, _ = c.cut.Chunk(m.MinMillis)
@@ -224,10 +224,10 @@ func cuts(c *chunk, of func(u *catalog.BucketView) []segment.Meta) map[int64]*si
 // leastSegments is about how many segments the chunk's rows need.
 func leastSegments(c *chunk, l layout) int {
 	n := 0
-	for _, s := range cuts(c, func(u *catalog.BucketView) []segment.Meta {
-		all := slices.Clone(u.Settled)
-		for i := range u.Tail {
-			all = append(all, u.Tail[i].Meta)
+	for _, s := range cuts(c, func(piece *catalog.BucketView) []segment.Meta {
+		all := slices.Clone(piece.Settled)
+		for i := range piece.Tail {
+			all = append(all, piece.Tail[i].Meta)
 		}
 		return all
 	}) {
@@ -245,18 +245,18 @@ func least(s *size, l layout) int {
 // wellCut says whether the settled segments are as few as the layout lets them be, and none too large: because they were made by
 // it, or because they look like it. Objects are cut by an estimate, so that half as much again counts as right.
 func wellCut(c *chunk, l layout) bool {
-	if was := layoutOf(c.units[0]); was != nil && was.MaxRowsPerSegment == l.MaxRowsPerSegment &&
+	if was := layoutOf(c.pieces[0]); was != nil && was.MaxRowsPerSegment == l.MaxRowsPerSegment &&
 		was.TargetSegmentBytes == l.TargetSegmentBytes {
 		return true
 	}
-	for _, u := range c.units {
-		for i := range u.Settled {
-			if m := &u.Settled[i]; m.Rows > l.MaxRowsPerSegment || m.Bytes > l.TargetSegmentBytes*3/2 && len(l.PartitionDimensions) == 0 {
+	for _, piece := range c.pieces {
+		for i := range piece.Settled {
+			if m := &piece.Settled[i]; m.Rows > l.MaxRowsPerSegment || m.Bytes > l.TargetSegmentBytes*3/2 && len(l.PartitionDimensions) == 0 {
 				return false
 			}
 		}
 	}
-	for _, s := range cuts(c, func(u *catalog.BucketView) []segment.Meta { return u.Settled }) {
+	for _, s := range cuts(c, func(piece *catalog.BucketView) []segment.Meta { return piece.Settled }) {
 		if s.segments > least(s, l) {
 			return false
 		}
@@ -266,9 +266,9 @@ func wellCut(c *chunk, l layout) bool {
 
 // noGain tells where rolling up has found next to nothing to fold, so that nobody wonders why the rows stay as many.
 func noGain(ds *catalog.DatasourceView, c *chunk) string {
-	shape := shapeOf(c.units...)
-	if shape.Rows == 0 || !slices.ContainsFunc(c.units, func(u *catalog.BucketView) bool {
-		return u.Head != nil && u.Head.State == catalog.HeadFolded
+	shape := shapeOf(c.pieces...)
+	if shape.Rows == 0 || !slices.ContainsFunc(c.pieces, func(piece *catalog.BucketView) bool {
+		return piece.Head != nil && piece.Head.State == catalog.HeadFolded
 	}) || shape.RollupRatio >= poorRatio {
 		return ""
 	}

@@ -22,19 +22,19 @@ type Shape struct {
 
 func shapeOf(views ...*catalog.BucketView) Shape {
 	s := Shape{Dropped: len(views) > 0}
-	for _, u := range views {
-		s.Dropped = s.Dropped && u.Dropped()
-		for i := range u.Settled {
-			m := &u.Settled[i]
+	for _, piece := range views {
+		s.Dropped = s.Dropped && piece.Dropped()
+		for i := range piece.Settled {
+			m := &piece.Settled[i]
 			s.Segments, s.Rows, s.Bytes, s.Events = s.Segments+1, s.Rows+m.Rows, s.Bytes+m.Bytes, s.Events+m.InputRows()
 		}
-		for i := range u.Tail {
-			m := &u.Tail[i].Meta
+		for i := range piece.Tail {
+			m := &piece.Tail[i].Meta
 			s.Segments, s.Rows, s.Bytes, s.Events = s.Segments+1, s.Rows+m.Rows, s.Bytes+m.Bytes, s.Events+m.InputRows()
 			s.TailSegments++
 		}
-		if u.Manifest != nil {
-			for _, sidecar := range u.Manifest.Sidecars {
+		if piece.Manifest != nil {
+			for _, sidecar := range piece.Manifest.Sidecars {
 				s.SidecarBytes += sidecar.Bytes
 			}
 		}

@@ -171,8 +171,8 @@ func (w *Worker) verify(ctx context.Context, datasource string, report *Report, 
 			continue
 		}
 		for _, b := range res.manifest.Buckets {
-			u := unitOf(ds, b)
-			if u == nil || u.Head == nil || u.Head.Sequence < res.manifest.Sequence {
+			piece := pieceOf(ds, b)
+			if piece == nil || piece.Head == nil || piece.Head.Sequence < res.manifest.Sequence {
 				return fmt.Errorf("the catalog does not show what was swapped into %s: plan again", intervalOf(b).String())
 			}
 		}
@@ -180,13 +180,13 @@ func (w *Worker) verify(ctx context.Context, datasource string, report *Report, 
 	return nil
 }
 
-// unitOf is the bucket's view, or that of its group; nil: none.
-func unitOf(ds *catalog.DatasourceView, b segment.Bucket) *catalog.BucketView {
+// pieceOf is the bucket's view, or that of its group; nil: none.
+func pieceOf(ds *catalog.DatasourceView, b segment.Bucket) *catalog.BucketView {
 	if ds == nil {
 		return nil
 	}
-	if units := overlapping(ds, intervalOf(b)); len(units) > 0 {
-		return units[0]
+	if pieces := overlapping(ds, intervalOf(b)); len(pieces) > 0 {
+		return pieces[0]
 	}
 	return nil
 }

@@ -246,8 +246,8 @@ func (r *taskRun) carryOut(ctx context.Context, res *chunkResult, view *catalog.
 // swappedIn notes what the catalog shows after a swap.
 func (r *taskRun) swappedIn(res *chunkResult, view *catalog.View, m *catalog.Manifest, revision int64, out *Output) {
 	res.Outcome, res.manifest, res.Revision, res.Stats, res.Totals = OutcomeDone, m, revision, out.Stats, m.Totals
-	if u := unitOf(view.Datasources[r.task.DataSource], m.Buckets[0]); u != nil {
-		res.After = shapeOf(u)
+	if piece := pieceOf(view.Datasources[r.task.DataSource], m.Buckets[0]); piece != nil {
+		res.After = shapeOf(piece)
 	}
 }
 
@@ -258,9 +258,9 @@ func (r *taskRun) readBack(ctx context.Context, res *chunkResult, claim catalog.
 	if err != nil {
 		return errors.Join(unknown, err)
 	}
-	u := unitOf(view.Datasources[r.task.DataSource], j.Buckets[0])
-	if u != nil && u.Manifest != nil && u.Manifest.Epoch == claim.Epoch && slices.Equal(u.Members, j.Buckets) && names(u.Manifest, out) {
-		r.swappedIn(res, view, u.Manifest, u.HeadRevision, out)
+	piece := pieceOf(view.Datasources[r.task.DataSource], j.Buckets[0])
+	if piece != nil && piece.Manifest != nil && piece.Manifest.Epoch == claim.Epoch && slices.Equal(piece.Members, j.Buckets) && names(piece.Manifest, out) {
+		r.swappedIn(res, view, piece.Manifest, piece.HeadRevision, out)
 		return nil
 	}
 	return &againError{unknown}

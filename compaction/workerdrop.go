@@ -45,20 +45,20 @@ func planFloors(view *catalog.View, datasource string) []ChunkPlan {
 		return nil
 	}
 	r := &request{acknowledgedMillis: view.AcknowledgedDedupFloor(datasource)}
-	for _, u := range ds.Buckets {
-		p := ChunkPlan{Interval: intervalOf(u.Bucket), Buckets: u.Members, Before: shapeOf(u)}
-		j := &Job{Datasource: ds.Name, Schema: ds.Schema, Buckets: u.Members}
-		j.keepHead(u)
+	for _, piece := range ds.Buckets {
+		p := ChunkPlan{Interval: intervalOf(piece.Bucket), Buckets: piece.Members, Before: shapeOf(piece)}
+		j := &Job{Datasource: ds.Name, Schema: ds.Schema, Buckets: piece.Members}
+		j.keepHead(piece)
 		switch {
-		case u.Bucket.EndMillis <= ds.RetentionFloorMillis:
-			if u.Dropped() && len(u.Commits) == 0 {
+		case piece.Bucket.EndMillis <= ds.RetentionFloorMillis:
+			if piece.Dropped() && len(piece.Commits) == 0 {
 				continue
 			}
 			j.Mode, j.State = ModeDrop, catalog.HeadDropped
 			p.Reason = "below the retention floor"
-		case u.Manifest != nil && len(u.Manifest.Sidecars) > 0 && len(u.Tail) == 0 &&
+		case piece.Manifest != nil && len(piece.Manifest.Sidecars) > 0 && len(piece.Tail) == 0 &&
 			r.forgets(ds, &chunk{interval: p.Interval}):
-			j.Mode, j.ForgetIDs, j.Sidecars = ModeAdopt, true, u.Manifest.Sidecars
+			j.Mode, j.ForgetIDs, j.Sidecars = ModeAdopt, true, piece.Manifest.Sidecars
 			p.Reason = "below the dedup floor that every partition has acknowledged"
 		default:
 			continue
