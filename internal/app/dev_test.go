@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"drumlin/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,18 +44,8 @@ func testConfig(t *testing.T) DevConfig {
 	t.Helper()
 	config := DefaultDevConfig()
 	config.DataDir = t.TempDir()
-	config.HTTPAddress, config.KafkaAddress = freeAddress(t), freeAddress(t)
+	config.HTTPAddress, config.KafkaAddress = testkit.FreeAddress(t), testkit.FreeAddress(t)
 	return config
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestStartAndStopOrder runs every role, twice on one directory, and reads the order out of the log. That nothing is left

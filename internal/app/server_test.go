@@ -18,6 +18,7 @@ import (
 	"drumlin/internal/config"
 	"drumlin/internal/devbroker"
 	"drumlin/internal/devetcd"
+	"drumlin/internal/testkit"
 )
 
 const clusterSpec = `
@@ -45,7 +46,7 @@ func startOutside(t *testing.T) *outside {
 	o := &outside{dir: t.TempDir()}
 	var err error
 	o.broker, err = devbroker.Start(devbroker.Options{
-		Address: freeAddress(t), DataDir: filepath.Join(o.dir, "kafka"), DefaultPartitions: 2, MaxMessageBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler),
+		Address: testkit.FreeAddress(t), DataDir: filepath.Join(o.dir, "kafka"), DefaultPartitions: 2, MaxMessageBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func (o *outside) config(t *testing.T, roles ...string) config.Server {
 	t.Helper()
 	c := config.Default()
 	c.Roles = roles
-	c.HTTP.Address, c.Flight.Address = freeAddress(t), freeAddress(t)
+	c.HTTP.Address, c.Flight.Address = testkit.FreeAddress(t), testkit.FreeAddress(t)
 	c.Etcd.Endpoints, c.Kafka.BootstrapServers = []string{o.etcd.Endpoint()}, []string{o.broker.Address()}
 	c.Objects.Dir = filepath.Join(o.dir, "objects")
 	c.Cache.Dir, c.Spill.Dir = filepath.Join(o.dir, "cache"), filepath.Join(o.dir, "spill")
@@ -148,7 +149,7 @@ func TestRolesInTwoProcesses(t *testing.T) {
 func TestAServerWaitsForEtcd(t *testing.T) {
 	o := startOutside(t)
 	c := o.config(t, config.RoleQuery)
-	c.Etcd.Endpoints, c.Etcd.DialTimeout = []string{freeAddress(t)}, 200*time.Millisecond
+	c.Etcd.Endpoints, c.Etcd.DialTimeout = []string{testkit.FreeAddress(t)}, 200*time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"drumlin/internal/testkit"
 	"drumlin/objectstore"
 	"drumlin/objectstore/s3"
 	"drumlin/tests/harness"
@@ -140,7 +141,7 @@ func TestNoReplyComesThrough(t *testing.T) {
 
 // TestNobodyListens: what was never sent has no unknown outcome.
 func TestNobodyListens(t *testing.T) {
-	f := newTroubled(t, func(o *s3.Options) { o.Endpoint, o.MaxAttempts = "http://"+freeAddress(t), 2 })
+	f := newTroubled(t, func(o *s3.Options) { o.Endpoint, o.MaxAttempts = "http://"+testkit.FreeAddress(t), 2 })
 	for _, err := range []error{put(t.Context(), f.Store, "k", "x"), put(t.Context(), f.Store, "k", large), f.Delete(t.Context(), "k")} {
 		if err == nil || errors.Is(err, objectstore.ErrUnknown) {
 			t.Errorf("%v", err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -38,7 +37,7 @@ func startGateway(t *testing.T) *gateway {
 	if err := os.Mkdir(filepath.Join(g.dir, testBucket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	g.endpoint = "http://" + address
 	var output bytes.Buffer
 	cmd := exec.Command(binary, "--port", address, "--keep-alive", "--quiet", "posix", g.dir)
@@ -59,16 +58,6 @@ func startGateway(t *testing.T) *gateway {
 	})
 	waitForHTTP(t, g.endpoint, ended)
 	return g
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // waitForHTTP waits until the endpoint answers anything.

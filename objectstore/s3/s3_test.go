@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"drumlin/internal/secure"
+	"drumlin/internal/testkit"
 	"drumlin/objectstore"
 	"drumlin/objectstore/objectstoretest"
 	"drumlin/objectstore/s3"
@@ -99,7 +100,7 @@ func TestProbeTellsWhatIsWrong(t *testing.T) {
 	}{
 		{"no bucket", "there is no such bucket", func(o *s3.Options) { o.Bucket = "other" }},
 		{"wrong secret", "does not let this access key use the bucket", func(o *s3.Options) { o.SecretAccessKey = "wrong-secret-nobody-may-see" }},
-		{"nobody there", "connection refused", func(o *s3.Options) { o.Endpoint = "http://" + freeAddress(t) }},
+		{"nobody there", "connection refused", func(o *s3.Options) { o.Endpoint = "http://" + testkit.FreeAddress(t) }},
 	} {
 		o := g.options(g.endpoint)
 		test.change(&o)

@@ -120,7 +120,7 @@ func busyDev(t *testing.T) string {
 // startEtcd runs one real member and returns the host:port of its metrics.
 func startEtcd(t *testing.T) string {
 	t.Helper()
-	client, member := freeAddress(t), freeAddress(t)
+	client, member := testkit.FreeAddress(t), testkit.FreeAddress(t)
 	cmd := exec.Command(
 		testkit.Part(t, "etcd"), "--data-dir", filepath.Join(t.TempDir(), "etcd"), "--log-level=error",
 		"--listen-client-urls=http://"+client, "--advertise-client-urls=http://"+client,

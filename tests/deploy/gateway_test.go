@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,7 +20,7 @@ func startGateway(t *testing.T, key, secret string) string {
 	t.Helper()
 	gateway := testkit.Part(t, "versitygw")
 	service := project(t).Services["s3"]
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	args := slices.Clone(service.Command)
 	args[slices.Index(args, "--port")+1] = address
 	args[len(args)-1] = t.TempDir()
@@ -44,16 +43,6 @@ func startGateway(t *testing.T, key, secret string) string {
 	}
 	waitOK(t, "http://"+address+"/"+path)
 	return address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // waitOK waits until a URL answers 200.

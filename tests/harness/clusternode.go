@@ -41,7 +41,7 @@ type Node struct {
 func (c *Cluster) New(t testing.TB, roles ...string) *Node {
 	t.Helper()
 	n := c.newNode(t, roles)
-	n.HTTP, n.Flight = freeAddress(t), freeAddress(t)
+	n.HTTP, n.Flight = testkit.FreeAddress(t), testkit.FreeAddress(t)
 	if c.options.Links {
 		n.Flights = NewNetProxy(t, n.Flight)
 		n.ToObjects = NewNetProxy(t, c.S3Proxy.Address())
@@ -59,7 +59,7 @@ func (c *Cluster) NewOn(t testing.TB, h *Host, roles ...string) *Node {
 	n := c.newNode(t, roles)
 	n.Host = h
 	for _, address := range []*string{&n.HTTP, &n.Flight} {
-		_, port := splitAddress(t, freeAddress(t))
+		_, port := splitAddress(t, testkit.FreeAddress(t))
 		*address = net.JoinHostPort(h.Address, port)
 	}
 	n.ToObjects = h.Forward(t, c.S3Proxy.Address())

@@ -50,7 +50,7 @@ func StartParts(t testing.TB, o PartsOptions) *Parts {
 	// A broker that was killed may come back when its old session is over.
 	properties := map[string]string{"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
 	maps.Copy(properties, o.KafkaProperties)
-	parts := &Parts{hostsKafka: freeAddress(t)}
+	parts := &Parts{hostsKafka: testkit.FreeAddress(t)}
 	_, port := splitAddress(t, parts.hostsKafka)
 	Together(
 		t,
@@ -95,7 +95,7 @@ type Versity struct {
 // StartVersity starts the server with an empty bucket and waits until it answers. It is killed at the test's end.
 func StartVersity(t testing.TB) *Versity {
 	t.Helper()
-	v := &Versity{Process: newProcess("versitygw"), Address: freeAddress(t), Dir: t.TempDir(), path: testkit.Part(t, "versitygw")}
+	v := &Versity{Process: newProcess("versitygw"), Address: testkit.FreeAddress(t), Dir: t.TempDir(), path: testkit.Part(t, "versitygw")}
 	if err := os.Mkdir(filepath.Join(v.Dir, s3Bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,10 @@ package harness
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,7 +69,7 @@ func buildBinary() (path string, remove func(), err error) {
 func New(t testing.TB, binary string, args ...string) *Dev {
 	t.Helper()
 	d := &Dev{
-		HTTP: freeAddress(t), Kafka: freeAddress(t), DataDir: t.TempDir(), Args: args, Process: newProcess("drumlin dev"),
+		HTTP: testkit.FreeAddress(t), Kafka: testkit.FreeAddress(t), DataDir: t.TempDir(), Args: args, Process: newProcess("drumlin dev"),
 	}
 	d.Asker = Asker{binary: binary, address: func(string) string { return d.HTTP }, brokers: d.Kafka}
 	t.Cleanup(func() {
@@ -120,36 +118,4 @@ func splitAddress(t testing.TB, address string) (host, port string) {
 		t.Fatal(err)
 	}
 	return host, port
-}
-
-// ports hands out loopback ports below those that the system gives to outgoing connections, so that a port is still free
-// when a process that was killed starts again.
-var ports = struct {
-	sync.Mutex
-	given map[int]bool
-}{given: map[int]bool{}}
-
-const firstPort, lastPort = 10_240, 32_000
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	for range lastPort - firstPort {
-		port := firstPort + rand.IntN(lastPort-firstPort)
-		if ports.given[port] {
-			continue
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		ports.given[port] = true
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return l.Addr().String()
-	}
-	t.Fatal("no free port")
-	return ""
 }

@@ -82,7 +82,7 @@ func StartEtcd(t testing.TB, o EtcdOptions) *EtcdCluster {
 	}
 	for i := range o.Members {
 		c.members = append(c.members, &etcdMember{
-			Process: newProcess(fmt.Sprintf("etcd %d", i)), client: freeAddress(t), peer: freeAddress(t), dir: t.TempDir(),
+			Process: newProcess(fmt.Sprintf("etcd %d", i)), client: testkit.FreeAddress(t), peer: testkit.FreeAddress(t), dir: t.TempDir(),
 		})
 	}
 	for i := range c.members {

@@ -109,7 +109,7 @@ func StartKafka(t testing.TB, o KafkaOptions) *Kafka {
 // address is a free one: the broker must know its ports before it starts.
 func (k *Kafka) address(t testing.TB) string {
 	t.Helper()
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	_, port, err := net.SplitHostPort(testkit.FreeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}

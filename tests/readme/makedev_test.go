@@ -2,9 +2,7 @@ package readme
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -37,7 +35,7 @@ func TestMakeDev(t *testing.T) {
 	if !strings.HasSuffix(strings.TrimSpace(string(plain)), "\nbin/drumlin dev") {
 		t.Errorf("make dev does not run bin/drumlin dev without arguments:\n%s", plain)
 	}
-	httpAddress, kafkaAddress, dir := freeAddress(t), freeAddress(t), t.TempDir()
+	httpAddress, kafkaAddress, dir := testkit.FreeAddress(t), testkit.FreeAddress(t), t.TempDir()
 	cmd := exec.Command("make", "-C", testkit.RepoRoot(t), "dev",
 		"ARGS=--data-dir "+dir+" --http "+httpAddress+" --kafka "+kafkaAddress)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -117,23 +115,6 @@ func readLog(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
-}
-
-// freeAddress is below the ports that the system gives to outgoing connections, so that nobody takes it soon.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	const first, last, attempts = 10_240, 32_000, 1000
-	for range attempts {
-		address := fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first))
-		if l, err := net.Listen("tcp", address); err == nil {
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return address
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // helpOf is the help text of a verb, which may be of two words.

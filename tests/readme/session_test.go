@@ -145,7 +145,7 @@ func addresses(t *testing.T, all []section, dev *harness.Dev) (here, there *stri
 		for _, b := range sec.blocks {
 			for _, address := range loopback.FindAllString(b.body, -1) {
 				if free[address] == "" && b.lang != langText {
-					free[address] = freeAddress(t)
+					free[address] = testkit.FreeAddress(t)
 				}
 			}
 		}
