@@ -36,7 +36,7 @@ func (c *Catalog) Register(ctx context.Context, node Node, ttl time.Duration, op
 	if node.ID == "" || len(node.ID) > maxNameBytes || ttl <= 0 {
 		return nil, invalidf("register node %q for %s: an id and a positive time are needed", node.ID, ttl)
 	}
-	node.Instance, node.Leaving = c.instance, false
+	node.Instance, node.Leaving, node.Unable = c.instance, false, nil
 	r := &registration{c: c, node: node, ttl: ttl}
 	for _, o := range options {
 		o(r)

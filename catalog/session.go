@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -27,16 +28,17 @@ type Session struct {
 	mu      sync.Mutex
 	renewed time.Time // when the lease was last known to live
 
-	leave    sync.Mutex // held while the node's key is put
-	revision int64      // mod_revision of that key
-	leaving  bool
+	announcing sync.Mutex // held while the node's key is put
+	announced  Node       // as it stands in the key
+	value      []byte     // of the key, where it is known
+	revision   int64      // mod_revision of the key
 }
 
 func newSession(ctx context.Context, c *Catalog, node Node, lease int64, ttl time.Duration, revision int64, granted time.Time) *Session {
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Session{
 		c: c, node: node, lease: lease, ttl: ttl, cancel: cancel, done: make(chan struct{}), lost: make(chan struct{}),
-		revision: revision, renewed: granted,
+		announced: node, revision: revision, renewed: granted,
 	}
 	go func() {
 		defer close(s.done)
@@ -117,37 +119,54 @@ func (s *Session) Doubtful() (since time.Time, doubtful bool) {
 // Leave announces that the process is about to stop, so that others take over what it gives up, and it gets nothing more.
 // ErrSessionLost: there is nothing to leave any more.
 func (s *Session) Leave(ctx context.Context) error {
-	s.leave.Lock()
-	defer s.leave.Unlock()
-	if s.leaving {
-		return nil
-	}
-	node := s.node
-	node.Leaving = true
+	return s.announce(ctx, "leaves", func(n *Node) { n.Leaving = true })
+}
+
+// CannotRead announces the supervisors that the process cannot read now, all of them at once; none: it can read again.
+// ErrSessionLost: nobody looks at it any more.
+func (s *Session) CannotRead(ctx context.Context, unable map[string]Unable) error {
+	return s.announce(ctx, "can or cannot read", func(n *Node) { n.Unable = maps.Clone(unable) })
+}
+
+// announce puts the node's key anew, as changed.
+func (s *Session) announce(ctx context.Context, what string, change func(*Node)) error {
+	s.announcing.Lock()
+	defer s.announcing.Unlock()
+	node := s.announced
+	change(&node)
 	value, err := encode(node)
 	if err != nil {
 		return err
 	}
-	key := nodeKey(node.ID)
-	res, _, err := s.c.settle(ctx, Txn{
-		If:   []Compare{ifModified(key, s.revision)},
-		Then: []Op{{Kind: OpPut, Key: key, Value: value, Lease: s.lease}},
-		Else: opGets(key),
-	})
-	switch kv, there := res.get(key); {
-	case errors.Is(err, ErrKVLeaseNotFound):
-		return fmt.Errorf("announce that node %s leaves: %w: %w", node.ID, ErrSessionLost, err)
-	case err != nil:
-		return fmt.Errorf("announce that node %s leaves: %w", node.ID, err)
-	case res.Succeeded:
-		s.revision = res.Revision
-	case there && kv.Lease == s.lease && bytes.Equal(kv.Value, value): // by an attempt whose reply was lost
-		s.revision = kv.ModRevision
-	default:
-		return fmt.Errorf("announce that node %s leaves: %w", node.ID, ErrSessionLost)
+	if bytes.Equal(value, s.value) {
+		return nil
 	}
-	s.leaving = true
-	return nil
+	key := nodeKey(node.ID)
+	for {
+		res, _, err := s.c.settle(ctx, Txn{
+			If:   []Compare{ifModified(key, s.revision)},
+			Then: []Op{{Kind: OpPut, Key: key, Value: value, Lease: s.lease}},
+			Else: opGets(key),
+		})
+		kv, there := res.get(key)
+		switch {
+		case errors.Is(err, ErrKVLeaseNotFound):
+			return fmt.Errorf("announce that node %s %s: %w: %w", node.ID, what, ErrSessionLost, err)
+		case err != nil:
+			return fmt.Errorf("announce that node %s %s: %w", node.ID, what, err)
+		case res.Succeeded:
+			s.revision = res.Revision
+		case !there || kv.Lease != s.lease || kv.ModRevision == s.revision:
+			return fmt.Errorf("announce that node %s %s: %w", node.ID, what, ErrSessionLost)
+		case !bytes.Equal(kv.Value, value): // of an earlier announcement, whose reply was lost
+			s.revision = kv.ModRevision
+			continue
+		default:
+			s.revision = kv.ModRevision
+		}
+		s.announced, s.value = node, value
+		return nil
+	}
 }
 
 // get reads the answer to one OpGet, also of a transaction that has none.

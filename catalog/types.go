@@ -208,6 +208,14 @@ type Node struct {
 	FlightAddress string `json:"flightAddress,omitempty"`
 	// Leaving says that the process is about to stop: it acquires nothing more, and others take over what it gives up.
 	Leaving bool `json:"leaving,omitempty"`
+	// Unable names the supervisors that the process cannot read now: others read their partitions, where any can.
+	Unable map[string]Unable `json:"unable,omitempty"`
 	// Instance tells two processes of one id apart. Register sets it.
 	Instance string `json:"instance,omitempty"`
+}
+
+// Unable is why a process cannot read a supervisor's partitions, and since when.
+type Unable struct {
+	SinceMillis int64  `json:"sinceMillis"`
+	Reason      string `json:"reason"`
 }

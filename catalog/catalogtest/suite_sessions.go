@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ func runSessions(t *testing.T, factory Factory) {
 		{"replaced", testReplaced},
 		{"acquire", testAcquire},
 		{"leave", testLeave},
+		{"cannot read", testCannotRead},
 		{"lost", testLost},
 		{"doubtful", testDoubtful},
 	} {
@@ -175,6 +177,51 @@ func testLeave(t *testing.T, factory Factory) {
 			}
 			if err := lost.Leave(t.Context()); !errors.Is(err, catalog.ErrSessionLost) {
 				t.Errorf("leave without a lease: %v", err)
+			}
+		})
+	}
+}
+
+// testCannotRead: what a node cannot read is in the view until it is taken back, whatever happens to the replies, and leaving keeps it.
+func testCannotRead(t *testing.T, factory Factory) {
+	for _, fault := range []TxnFault{0, LoseReply, LoseRequest, Refuse} {
+		t.Run(fmt.Sprint("fault=", fault), func(t *testing.T) {
+			e := newEnv(t, factory)
+			s, _ := e.writer(t)
+			announce := func(want map[string]catalog.Unable) {
+				t.Helper()
+				e.faulty.Next(fault)
+				if err := s.CannotRead(t.Context(), want); err != nil {
+					t.Fatal(err)
+				}
+				if n := e.refresh(t).Nodes["n1"]; !maps.Equal(n.Unable, want) || n.Address != "127.0.0.1:1" {
+					t.Errorf("announced %v, shown %+v", want, n)
+				}
+			}
+			why := catalog.Unable{SinceMillis: 7, Reason: "no answer"}
+			announce(map[string]catalog.Unable{"s": why})
+			if err := s.CannotRead(t.Context(), map[string]catalog.Unable{"s": why}); err != nil {
+				t.Errorf("announced again: %v", err)
+			}
+			announce(nil)
+			announce(map[string]catalog.Unable{"r": why})
+			// Nobody knows what became of an announcement: the next one holds nevertheless.
+			e.faulty.Next(LoseReply, LoseRequest, LoseRequest, LoseRequest)
+			if err := s.CannotRead(t.Context(), nil); !errors.Is(err, catalog.ErrUnknown) {
+				t.Errorf("an announcement that is never answered: %v", err)
+			}
+			announce(map[string]catalog.Unable{"t": why})
+			if err := s.Leave(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := e.refresh(t).Nodes["n1"]; !n.Leaving || len(n.Unable) != 1 {
+				t.Errorf("leaving as %+v", n)
+			}
+			if err := s.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.CannotRead(t.Context(), nil); !errors.Is(err, catalog.ErrSessionLost) {
+				t.Errorf("announced after the end: %v", err)
 			}
 		})
 	}
