@@ -77,7 +77,7 @@ func (r *trial) stopZombies(t *testing.T, zombies []*zombie, stays *harness.Node
 	for _, z := range zombies {
 		eventually(t, z.ID+" registers again", func() bool { return metric(z.Node, "drumlin_sessions_total") >= 2 })
 		if log := z.Log(); !strings.Contains(log, "lease is gone") && !strings.Contains(log, "not the owner") {
-			t.Errorf("the log of %s does not tell why it gave up what it had:\n%s", z.ID, log)
+			t.Errorf("the log of %s does not tell why it gave up what it had", z.ID)
 		}
 		t.Logf("%s, stopped by %q: %d objects that it had left were collected", z.ID, z.point, z.left)
 	}

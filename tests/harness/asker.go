@@ -99,11 +99,11 @@ func waitHealthy(t testing.TB, p *Process, a *Asker) {
 			last = fmt.Sprintf("%d %s", status, body)
 		}
 		if exit, ended := p.ended(); ended {
-			t.Fatalf("%s ended before it was healthy: %v\n%s", p.Name, exit, p.log)
+			t.Fatalf("%s ended before it was healthy: %v\n%s", p.Name, exit, p.log.lastWords())
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s is not healthy after %s: %s\n%s", p.Name, startBudget, last, p.log)
+			t.Fatalf("%s is not healthy after %s: %s\n%s", p.Name, startBudget, last, p.log.lastWords())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -96,9 +96,7 @@ func (c *Cluster) newNode(t testing.TB, roles []string) *Node {
 	n.Asker = Asker{binary: c.binary, address: func(string) string { return n.HTTP }, brokers: c.brokers}
 	t.Cleanup(func() {
 		n.Kill(t)
-		if t.Failed() {
-			t.Logf("the last log lines of %s:\n%s", n.Name, n.Log())
-		}
+		n.log.show(t, n.Name)
 	})
 	c.nodes = append(c.nodes, n)
 	return n

@@ -101,9 +101,7 @@ func StartVersity(t testing.TB) *Versity {
 	}
 	t.Cleanup(func() {
 		v.Kill(t)
-		if t.Failed() {
-			t.Logf("the last log lines of versitygw:\n%s", v.Log())
-		}
+		v.log.show(t, v.Name)
 	})
 	v.Start(t)
 	return v
@@ -121,11 +119,11 @@ func (v *Versity) Start(t testing.TB) {
 			return
 		}
 		if exit, ended := v.ended(); ended {
-			t.Fatalf("versitygw ended before it answered: %v\n%s", exit, v.Log())
+			t.Fatalf("versitygw ended before it answered: %v\n%s", exit, v.log.lastWords())
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("versitygw does not answer after %s\n%s", startBudget, v.Log())
+			t.Fatalf("versitygw does not answer after %s\n%s", startBudget, v.log.lastWords())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -74,9 +74,7 @@ func New(t testing.TB, binary string, args ...string) *Dev {
 	d.Asker = Asker{binary: binary, address: func(string) string { return d.HTTP }, brokers: d.Kafka}
 	t.Cleanup(func() {
 		d.Kill(t)
-		if t.Failed() {
-			t.Logf("the last log lines of drumlin dev:\n%s", d.log)
-		}
+		d.log.show(t, d.Name)
 	})
 	return d
 }

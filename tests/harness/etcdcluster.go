@@ -91,9 +91,7 @@ func StartEtcd(t testing.TB, o EtcdOptions) *EtcdCluster {
 	t.Cleanup(func() {
 		for _, m := range c.members {
 			m.Kill(t)
-			if t.Failed() {
-				t.Logf("the last log lines of %s:\n%s", m.Name, m.Log())
-			}
+			m.log.show(t, m.Name)
 		}
 	})
 	for i := range c.members {

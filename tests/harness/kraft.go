@@ -98,9 +98,7 @@ func StartKafka(t testing.TB, o KafkaOptions) *Kafka {
 	k.configure(t)
 	t.Cleanup(func() {
 		k.Kill(t)
-		if t.Failed() {
-			t.Logf("the last log lines of Kafka:\n%s", k.log)
-		}
+		k.log.show(t, "Kafka")
 	})
 	k.Start(t)
 	return k
@@ -166,9 +164,9 @@ func (k *Kafka) waitReady(t testing.TB) {
 		select {
 		case exit := <-k.exited:
 			k.exited <- exit
-			t.Fatalf("Kafka ended before it answered: %v\n%s", exit, k.log)
+			t.Fatalf("Kafka ended before it answered: %v\n%s", exit, k.log.lastWords())
 		case <-ctx.Done():
-			t.Fatalf("Kafka does not answer after %s: %v\n%s", kafkaStartBudget, err, k.log)
+			t.Fatalf("Kafka does not answer after %s: %v\n%s", kafkaStartBudget, err, k.log.lastWords())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -134,10 +133,10 @@ func (p *Process) WaitExit(t testing.TB) {
 	case err := <-p.exited:
 		p.cmd = nil
 		if err != nil {
-			t.Fatalf("%s did not exit with 0 after SIGTERM: %v\n%s", p.Name, err, p.log)
+			t.Fatalf("%s did not exit with 0 after SIGTERM: %v\n%s", p.Name, err, p.log.lastWords())
 		}
 	case <-time.After(stopBudget):
-		t.Fatalf("%s still runs %s after SIGTERM\n%s", p.Name, stopBudget, p.log)
+		t.Fatalf("%s still runs %s after SIGTERM\n%s", p.Name, stopBudget, p.log.lastWords())
 	}
 }
 
@@ -187,28 +186,4 @@ func (p *Process) CPUSeconds(t testing.TB) float64 {
 		ticks += n
 	}
 	return float64(ticks) / ticksPerSecond
-}
-
-// tail keeps the newest part of a log.
-type tail struct {
-	mu   sync.Mutex
-	data []byte
-}
-
-const tailBytes = 32 << 10
-
-func (w *tail) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.data = append(w.data, p...)
-	if over := len(w.data) - tailBytes; over > tailBytes {
-		w.data = append(w.data[:0], w.data[over:]...)
-	}
-	return len(p), nil
-}
-
-func (w *tail) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return string(w.data)
 }
