@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -25,10 +26,11 @@ func TestARebalanceEachSecond(t *testing.T) {
 		guest := guests[changes%2]
 		switch {
 		case !guest.Running():
-			guest.Launch(t) // whether it is ready when it must go again is left open
+			guest.Launch(t) // whether it has partitions, or is ready at all, when it must go again is left open
 		case changes%12 == 3:
 			guest.Kill(t)
 		default:
+			waitListens(t, guest)
 			guest.Stop(t)
 		}
 		<-ticker.C
@@ -43,4 +45,20 @@ func TestARebalanceEachSecond(t *testing.T) {
 		t.Errorf("partitions were acquired %d times in %d changes: nothing is moved", moved, changes)
 	}
 	r.finish(t)
+}
+
+// waitListens waits until the process listens, which it does before anything else. One that the machine has not let begin by
+// then is ended by the signal itself, as every program is, and could not exit with 0.
+func waitListens(t *testing.T, n *harness.Node) {
+	t.Helper()
+	eventually(t, n.ID+" listens", func() bool {
+		conn, err := net.DialTimeout("tcp", n.HTTP, settle)
+		if err != nil {
+			return false
+		}
+		if err := conn.Close(); err != nil {
+			t.Errorf("close a connection to %s: %v", n.ID, err)
+		}
+		return true
+	})
 }
