@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"drumlin/internal/retrying"
 )
 
 // Objects is the part of an object store that the catalog needs: to write records and manifests before the
@@ -39,6 +41,7 @@ func putObject(ctx context.Context, store Objects, key string, data []byte) (sum
 		if attempt == putAttempts || ctx.Err() != nil {
 			return "", fmt.Errorf("write %s: %w", key, err)
 		}
+		retrying.Failed(ctx, err)
 		if err := sleep(ctx, time.Duration(attempt)*putBackoff); err != nil {
 			return "", fmt.Errorf("write %s: %w", key, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"drumlin/internal/retrying"
 )
 
 // Session is one process's registration: a lease that keeps node/…, own/… and claim/… alive. That the lease is being
@@ -273,7 +275,11 @@ func (c *Catalog) settle(ctx context.Context, t Txn) (res *TxnResult, doubtful b
 			}
 			return nil, false, err
 		}
-		if attempt == settleAttempts || sleep(ctx, time.Duration(attempt)*firstBackoff) != nil {
+		if attempt == settleAttempts {
+			break
+		}
+		retrying.Failed(ctx, err)
+		if sleep(ctx, time.Duration(attempt)*firstBackoff) != nil {
 			break
 		}
 	}

@@ -36,7 +36,7 @@ var layers = [][]string{
 var helpers = []string{
 	"internal/failpoint", "internal/progress", "internal/table", "internal/ndjson", "internal/generate",
 	"internal/producer", "internal/devbroker", "internal/devetcd", "internal/kafkaprops", "internal/secure", "internal/config",
-	"internal/nearest",
+	"internal/nearest", "internal/retrying",
 }
 
 // testOnly may be imported by tests alone.
