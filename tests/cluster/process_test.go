@@ -22,8 +22,8 @@ const (
 	trialAnswers    = 6               // that must come after each fault
 	trialLease      = 3 * time.Second // of the harness's processes
 
-	// trialSpec has rows handed off each second, so that faults fall into handoffs.
-	trialSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: PT1S}
+	// trialSpec hands off so often that faults fall into handoffs.
+	trialSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: HANDOFF}
 `
 )
 
@@ -53,7 +53,7 @@ func startTrial(t *testing.T, o harness.ClusterOptions, spec string) *trial {
 	o.Set = append(slices.Clone(eager), o.Set...)
 	c := harness.StartCluster(t, binary, o)
 	r := &trial{Cluster: c, history: followHistory(t, c)}
-	r.topic = begin(t, c, trialPartitions, spec)
+	r.topic = begin(t, c, trialPartitions, strings.ReplaceAll(spec, "HANDOFF", handoffPeriod()))
 	r.feed = c.StartFeed(t, harness.FeedOptions{Topic: r.topic, PerSecond: trialPerSecond, Seed: 1})
 	r.checker = c.StartChecker(t, harness.CheckerOptions{Datasource: "events", Questions: eventQuestions()})
 	c.WaitShared(t, "events", trialPartitions, settle, c.Ingesters()...)

@@ -11,11 +11,11 @@ import (
 // TestARebalanceEachSecond has a third and a fourth ingesting process come and go, so that the shares change each second.
 // Most of them leave as asked; some are killed.
 func TestARebalanceEachSecond(t *testing.T) {
-	lasts := 8 * time.Second
+	lasts, o := 8*time.Second, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1}
 	if long() {
-		lasts = 10 * time.Minute
+		lasts, o.Compactors = 10*time.Minute, 1
 	}
-	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1}, trialSpec)
+	r := startTrial(t, o, trialSpec)
 	stay := r.Ingesters()
 	guests := []*harness.Node{r.New(t, harness.RoleIngest), r.New(t, harness.RoleIngest)}
 	before := r.history.check(t).ownerships()
@@ -36,6 +36,7 @@ func TestARebalanceEachSecond(t *testing.T) {
 		<-ticker.C
 		if changes%60 == 59 {
 			r.history.check(t)
+			r.Submit(t, everything) // or each query would read the segments of thousands of handoffs in the end
 		}
 	}
 	r.WaitShared(t, "events", trialPartitions, settle, stay...)

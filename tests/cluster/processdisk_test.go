@@ -30,7 +30,7 @@ func TestLocalDirectoriesAreDeleted(t *testing.T) {
 		for _, n := range r.Nodes() {
 			deleteDirectories(t, n)
 		}
-		time.Sleep(500 * time.Millisecond)
+		r.checker.WaitAnswers(t, 1, settle) // a machine may be so slow that segments are fetched for longer than any pause
 	}
 	r.taskSucceeds(t, id)
 	report := r.TaskReport(t, id)

@@ -103,11 +103,11 @@ func busyDev(t *testing.T) string {
 	}
 	client := d.Client(t)
 	harness.Produce(t, client, records...)
-	d.WaitSQL(t, "SELECT COUNT(*) AS n FROM events", 50, 20*time.Second)
+	d.WaitSQL(t, "SELECT COUNT(*) AS n FROM events", 50, patience)
 	d.Handoff(t, "events")
 	d.Submit(t, `{"type":"compact","dataSource":"events","ioConfig":{"type":"compact","inputSpec":{"type":"interval","interval":"2000/3000"}}}`)
 	harness.Produce(t, client, &kgo.Record{Topic: "events", Value: []byte(`{"messageId":"last","timestamp":"` + hour.Format(time.RFC3339) + `","event":"view"}`)})
-	d.WaitSQL(t, "SELECT COUNT(*) AS n FROM events", 51, 20*time.Second)
+	d.WaitSQL(t, "SELECT COUNT(*) AS n FROM events", 51, patience)
 	waitForMetric(t, d.HTTP, "task_success_count")
 	waitForMetric(t, d.HTTP, "interval_waitCompact_bytes")
 	stdout, stderr, code := d.Run(t, "", "health")
@@ -143,7 +143,7 @@ func startEtcd(t *testing.T) string {
 // families reads what a process shows now.
 func families(t *testing.T, address string) map[string]*dto.MetricFamily {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
@@ -172,7 +172,7 @@ func waitForMetric(t *testing.T, address, name string) {
 		if _, ok := families(t, address)[name]; ok {
 			return
 		}
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > patience {
 			t.Fatalf("%s does not show %s", address, name)
 		}
 		time.Sleep(50 * time.Millisecond)

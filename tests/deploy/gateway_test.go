@@ -48,7 +48,7 @@ func startGateway(t *testing.T, key, secret string) string {
 // waitOK waits until a URL answers 200.
 func waitOK(t *testing.T, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -7,10 +7,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"drumlin/internal/testkit"
 	"drumlin/tests/harness"
 )
+
+// patience is for what must come about, however busy the machine.
+const patience = 90 * time.Second
 
 // binary is the program that TestMain builds.
 var binary string

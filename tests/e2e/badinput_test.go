@@ -66,8 +66,8 @@ func TestBadInputIsCountedAndKeptWhileIngestionGoesOn(t *testing.T) {
 	tombstone := harness.Produce(t, client, &kgo.Record{Topic: "bad", Key: []byte("k"), Value: nil})
 	check := func(state string) {
 		t.Helper()
-		d.WaitSQL(t, `SELECT COUNT(*) AS n FROM bad`, int64(len(inputs)), 5*time.Second)
-		d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.rejects WHERE datasource = 'bad'`, int64(len(inputs)+1), 5*time.Second)
+		d.WaitSQL(t, `SELECT COUNT(*) AS n FROM bad`, int64(len(inputs)), settle)
+		d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.rejects WHERE datasource = 'bad'`, int64(len(inputs)+1), settle)
 		for i, input := range inputs {
 			rows := d.SQL(t, fmt.Sprintf(`SELECT reason, message, raw, raw_bytes FROM sys.rejects WHERE "partition" = 0 AND "offset" = %d`, 2*i)).Rows
 			if len(rows) != 1 {
@@ -90,7 +90,7 @@ func TestBadInputIsCountedAndKeptWhileIngestionGoesOn(t *testing.T) {
 	d.Handoff(t, "bad")
 	check("cold")
 	harness.Produce(t, client, &kgo.Record{Topic: "bad", Value: bytes.Repeat([]byte("{"), 5000)})
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.rejects`, int64(len(inputs)+2), 5*time.Second)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM sys.rejects`, int64(len(inputs)+2), settle)
 	status := d.MustRun(t, "status")
 	if !strings.Contains(status, "bad") {
 		t.Errorf("status does not name the supervisor:\n%s", status)

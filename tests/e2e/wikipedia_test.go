@@ -29,10 +29,10 @@ func TestWikipediaHotMixedColdRestarted(t *testing.T) {
 	harness.Produce(t, client, records[:third]...)
 	d.Handoff(t, "wikipedia")
 	harness.Produce(t, client, records[third:2*third]...)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, int64(2*third), time.Second)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, int64(2*third), settle)
 	d.Handoff(t, "wikipedia")
 	harness.Produce(t, client, records[2*third:]...)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, time.Second)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, settle)
 	d.CheckWikipedia(t) // mixed
 	d.Handoff(t, "wikipedia")
 	if hot := d.SQL(t, `SELECT COUNT(*) AS n FROM sys.segments WHERE is_realtime = 1`).Int(t, "n"); hot != 0 {
@@ -50,7 +50,9 @@ func TestWikipediaHotWithinASecond(t *testing.T) {
 	d.CreateTopic(t, "wikipedia", 4)
 	d.ApplyFile(t, filepath.Join(testkit.RepoRoot(t), "configs/specs/wikipedia.yaml"))
 	harness.Produce(t, d.Client(t), harness.Spread("wikipedia", lines, 4)...)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, time.Second)
+	begin, watch := time.Now(), harness.StartWatch()
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, settle)
+	watch.Within(t, "reading what was acknowledged", time.Since(begin), time.Second)
 	if cold := d.SQL(t, `SELECT COUNT(*) AS n FROM sys.segments WHERE is_realtime = 0`).Int(t, "n"); cold != 0 {
 		t.Errorf("%d cold segments before any handoff", cold)
 	}
@@ -70,7 +72,7 @@ func TestFiftyOneSegmentsByTheRowLimit(t *testing.T) {
 	d.CreateTopic(t, "wikipedia", 1)
 	d.Apply(t, withRowLimit(t, spec, 1000))
 	harness.Produce(t, d.Client(t), harness.Spread("wikipedia", harness.WikipediaLines(t), 1)...)
-	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, 10*time.Second)
+	d.WaitSQL(t, `SELECT COUNT(*) AS n FROM wikipedia`, harness.WikipediaRows, settle)
 	d.Handoff(t, "wikipedia")
 	checkFiftyOne(t, d)
 }

@@ -32,7 +32,7 @@ type CheckerOptions struct {
 
 const (
 	askEvery   = 50 * time.Millisecond
-	askTimeout = 30 * time.Second
+	askTimeout = time.Minute
 )
 
 // Checker asks all the time, keeps every answer with its cut, and holds each against the oracle at the answer's own cut when

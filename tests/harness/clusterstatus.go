@@ -94,7 +94,7 @@ func (a *Asker) WaitStatus(t testing.TB, supervisor, wanted string, budget time.
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
-	last := "no answer"
+	last, pause := "no answer", firstPause
 	for {
 		status, err := a.Status(ctx, supervisor)
 		switch {
@@ -108,7 +108,8 @@ func (a *Asker) WaitStatus(t testing.TB, supervisor, wanted string, budget time.
 		if ctx.Err() != nil {
 			t.Fatalf("supervisor %s: not %s after %s: %s", supervisor, wanted, budget, last)
 		}
-		wait(ctx, 10*time.Millisecond)
+		wait(ctx, pause)
+		pause = min(2*pause, lastPause/2)
 	}
 }
 
@@ -150,7 +151,7 @@ func (c *Cluster) WaitCut(t testing.TB, datasource string, ends oracle.Cut, budg
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
-	last, want := "no answer", fmt.Sprint(ends)
+	last, want, pause := "no answer", fmt.Sprint(ends), firstPause
 	for {
 		answer, err := c.Ask(ctx, "SELECT COUNT(*) AS n FROM "+datasource)
 		switch {
@@ -172,6 +173,7 @@ func (c *Cluster) WaitCut(t testing.TB, datasource string, ends oracle.Cut, budg
 		if ctx.Err() != nil {
 			t.Fatalf("%s: not at the end of the log, %s, after %s: %s", datasource, want, budget, last)
 		}
-		wait(ctx, 10*time.Millisecond)
+		wait(ctx, pause)
+		pause = min(2*pause, lastPause)
 	}
 }

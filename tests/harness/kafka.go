@@ -3,7 +3,6 @@ package harness
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -29,7 +28,7 @@ func (a *Asker) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 // CreateTopic makes a topic on the broker.
 func (a *Asker) CreateTopic(t testing.TB, name string, partitions int32) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), askBudget)
 	defer cancel()
 	if _, err := kadm.NewClient(a.Client(t)).CreateTopic(ctx, partitions, 1, nil, name); err != nil {
 		t.Fatalf("create topic %s: %v", name, err)
@@ -39,7 +38,7 @@ func (a *Asker) CreateTopic(t testing.TB, name string, partitions int32) {
 // Produce writes records and returns them as acknowledged, in order, with their positions.
 func Produce(t testing.TB, client *kgo.Client, records ...*kgo.Record) []oracle.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), askBudget)
 	defer cancel()
 	results := client.ProduceSync(ctx, records...)
 	if err := results.FirstErr(); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // stopBudget is how long a process may take to end after SIGTERM.
-const stopBudget = 30 * time.Second
+const stopBudget = time.Minute
 
 // Process is one child process: it dies with the test binary, its newest output is kept, and it can be started again after
 // its end. It serves one goroutine, but for Log and Answering.
@@ -94,7 +94,7 @@ func (p *Process) Pause(t testing.TB) {
 	t.Helper()
 	p.up.Store(false)
 	p.signal(t, syscall.SIGSTOP)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(stopBudget)
 	for p.state(t) != 'T' {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s does not stop at SIGSTOP", p.Name)

@@ -72,7 +72,7 @@ func (a *Asker) Task(t testing.TB, id string) TaskStatus {
 // WaitTask waits until the task has ended, however that is.
 func (a *Asker) WaitTask(t testing.TB, id string) TaskStatus {
 	t.Helper()
-	deadline := time.Now().Add(taskBudget)
+	deadline, pause := time.Now().Add(taskBudget), firstPause
 	for {
 		status := a.Task(t, id)
 		if status.StatusCode != "RUNNING" {
@@ -81,7 +81,8 @@ func (a *Asker) WaitTask(t testing.TB, id string) TaskStatus {
 		if time.Now().After(deadline) {
 			t.Fatalf("task %s has not ended after %s: %+v", id, taskBudget, status)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(pause)
+		pause = min(2*pause, lastPause)
 	}
 }
 
@@ -129,7 +130,7 @@ func (a *Asker) GetJSON(t testing.TB, path string, into any) {
 
 func (a *Asker) ask(t testing.TB, method, path string, body []byte, into any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), askBudget)
 	defer cancel()
 	status, out, err := a.do(ctx, method, path, body, nil)
 	if err != nil || status != http.StatusOK {

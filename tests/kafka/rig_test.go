@@ -32,7 +32,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for something that ought to happen soon.
-const patience = 40 * time.Second
+const patience = 90 * time.Second
 
 // baseMillis is 2026-01-01T00:00:00Z.
 const baseMillis = 1767225600000

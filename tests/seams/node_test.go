@@ -31,7 +31,7 @@ const (
 	topic    = "events" // and the raw table of it
 	sums     = "sums"   // the rolled-up table of it
 	leaseTTL = time.Second
-	patience = 30 * time.Second
+	patience = 90 * time.Second
 )
 
 // world is what the nodes share.
