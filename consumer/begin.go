@@ -98,7 +98,9 @@ func (w *worker) tryBegin(ctx context.Context, a Assignment) error {
 	if err != nil {
 		return err
 	}
+	asked := time.Now()
 	bounds, err := w.d.Broker.Bounds(ctx, target.spec, w.key.Topic, w.key.Partition)
+	w.heard(asked, err)
 	if err != nil {
 		return err
 	}

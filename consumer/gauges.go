@@ -14,7 +14,7 @@ type gauges struct {
 	now         func() time.Time
 
 	lag, freshness, hotRows, hotBytes, paused, halted *prometheus.Desc // by partition
-	undecided, undecidedTime                          *prometheus.Desc // by partition
+	undecided, undecidedTime, failing, silent         *prometheus.Desc // by partition
 	used, budget                                      *prometheus.Desc // of the process
 }
 
@@ -31,6 +31,10 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 		undecided: partition("drumlin_ingest_undecided_records", "Records behind the first open transaction, which nobody may read before it has ended."),
 		undecidedTime: partition("drumlin_ingest_undecided_seconds",
 			"For how long the end of what is decided has not moved while there are undecided records; 0 when there are none."),
+		failing: partition("drumlin_ingest_handoff_failing_seconds",
+			"For how long the handoff or another step under way has been failing, or waiting for an answer that should come at once; 0: it does not."),
+		silent: partition("drumlin_ingest_brokers_silent_seconds",
+			"For how long the brokers have answered no question about the partition; 0: they answer."),
 		hotRows:  partition("ingest_hot_rows", "Hot rows that are not committed yet."),
 		hotBytes: partition("ingest_hot_bytes", "Bytes of hot rows, committed ones in their grace included."),
 		paused:   partition("drumlin_ingest_paused", "1 while nothing is fetched, since hot memory or unfinished handoffs are at their limit."),
@@ -42,7 +46,7 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.lag, g.freshness, g.undecided, g.undecidedTime, g.hotRows, g.hotBytes, g.paused, g.halted, g.used, g.budget} {
+	for _, d := range []*prometheus.Desc{g.lag, g.freshness, g.undecided, g.undecidedTime, g.failing, g.silent, g.hotRows, g.hotBytes, g.paused, g.halted, g.used, g.budget} {
 		out <- d
 	}
 }
@@ -60,6 +64,8 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		put(g.hotBytes, float64(s.HotBytes))
 		put(g.paused, flag(s.State == StatePaused))
 		put(g.halted, flag(s.State == StateHalted))
+		put(g.failing, since(s.FailingSince, now).Seconds())
+		put(g.silent, since(s.SilentSince, now).Seconds())
 		if s.Lag >= 0 {
 			put(g.lag, float64(s.Lag))
 			put(g.undecided, float64(s.Undecided))
@@ -90,6 +96,14 @@ func undecidedFor(s *PartitionStatus, now time.Time) time.Duration {
 		return 0
 	}
 	return max(0, now.Sub(s.UndecidedSince))
+}
+
+// since is how long ago a moment was; 0 where it is none.
+func since(at, now time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(at))
 }
 
 func flag(on bool) float64 {

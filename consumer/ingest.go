@@ -43,6 +43,7 @@ func (w *worker) closeFetcher() {
 }
 
 func (w *worker) polled(p polled) error {
+	w.heard(time.Now(), p.err)
 	if p.err != nil {
 		w.closeFetcher()
 		return w.fetchFailed(p)

@@ -14,13 +14,15 @@ func (w *worker) startProbe(ctx context.Context, now time.Time) {
 	w.stepWG.Add(1)
 	go func() {
 		defer w.stepWG.Done()
+		asked := time.Now()
 		b, err := w.d.Broker.Bounds(ctx, s, w.key.Topic, w.key.Partition)
-		w.probed <- probeResult{b, err}
+		w.probed <- probeResult{b, err, asked}
 	}()
 }
 
 func (w *worker) finishProbe(r probeResult) error {
 	w.probing, w.probeAt = false, time.Now().Add(w.d.ProbeEvery)
+	w.heard(r.asked, r.err)
 	if r.err != nil {
 		w.failing(r.err)
 		return nil

@@ -61,6 +61,12 @@ type PartitionStatus struct {
 	// LastError is the last failure that is being retried, cleared by the next success of the same kind.
 	LastError string
 	LastAt    time.Time // of LastError
+	// Where it is a step that fails, such as a handoff: since when, and how many attempts have failed in a row, those
+	// included that are repeated inside a request. A request that is only late has none.
+	FailingSince   time.Time
+	FailedAttempts int
+	// SilentSince is when the brokers were first asked in vain after their last answer; zero: they answer.
+	SilentSince time.Time
 }
 
 // CaughtUp says whether everything that the log held when the partition was acquired can be read.
@@ -75,9 +81,10 @@ func (w *worker) report() {
 		Generation: w.standing.offset.Generation, TopicID: w.standing.offset.TopicID,
 		Committed: w.standing.offset.Next, Counters: w.standing.offset.Counters, Revision: w.standing.revision,
 		HotRows: rows, HotBytes: bytes, Handoffs: len(w.steps), Halt: w.halted, LastError: w.lastError, LastAt: w.lastErrorAt,
+		SilentSince: w.silentSince,
 	}
-	if t := w.trouble.Load(); t != nil {
-		s.LastError, s.LastAt = t.err.Error(), t.at
+	if t := w.ailing(time.Now()); t != nil {
+		s.LastError, s.LastAt, s.FailingSince, s.FailedAttempts = t.err.Error(), t.at, t.since, t.attempts
 	}
 	if w.plan != nil {
 		s.Facts = w.plan.facts

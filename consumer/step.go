@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,7 +72,7 @@ func (w *worker) commit(ctx context.Context, h *handoff, now standing) (standing
 	}
 	result := &indexer.Result{}
 	if len(h.data)+len(h.rejects) > 0 {
-		err := w.retry(ctx, "make the segments of a handoff", func() (err error) {
+		err := w.retry(ctx, request{what: "make the segments of a handoff"}, func(ctx context.Context) (err error) {
 			result, err = w.d.Builder.Build(ctx, r)
 			return err
 		})
@@ -104,7 +103,7 @@ func (w *worker) append(ctx context.Context, r segment.OffsetRange, h *handoff, 
 	next.ClockMillis = max(next.ClockMillis, h.clock)
 	next.Counters = next.Counters.Add(c)
 	next.CommitMillis = time.Now().UnixMilli()
-	request := catalog.AppendRequest{
+	appended := catalog.AppendRequest{
 		Owner: w.owner, Prev: now.offset, PrevRevision: now.modRevision, Next: next,
 		Commit: &catalog.Commit{
 			UUID: uuid.NewString(), Datasource: h.plan.datasource.Name, Supervisor: w.key.Supervisor, Range: r,
@@ -113,8 +112,8 @@ func (w *worker) append(ctx context.Context, r segment.OffsetRange, h *handoff, 
 		},
 	}
 	var revision int64
-	err := w.retry(ctx, "commit a handoff", func() (err error) {
-		revision, err = w.d.Offsets.Append(ctx, request)
+	err := w.retry(ctx, request{what: "commit a handoff", short: true}, func(ctx context.Context) (err error) {
+		revision, err = w.d.Offsets.Append(ctx, appended)
 		return err
 	})
 	if err != nil {
@@ -135,7 +134,7 @@ func (w *worker) append(ctx context.Context, r segment.OffsetRange, h *handoff, 
 // acknowledge records that what follows is judged by these facts.
 func (w *worker) acknowledge(ctx context.Context, facts segment.Facts, now standing) (standing, error) {
 	var revision int64
-	err := w.retry(ctx, "acknowledge a new spec or floor", func() (err error) {
+	err := w.retry(ctx, request{what: "acknowledge a new spec or floor", short: true}, func(ctx context.Context) (err error) {
 		revision, err = w.d.Offsets.Acknowledge(ctx, w.owner, now.modRevision, now.offset, facts)
 		return err
 	})
@@ -147,66 +146,6 @@ func (w *worker) acknowledge(ctx context.Context, facts segment.Facts, now stand
 	now.offset.Facts = facts
 	now.modRevision, now.revision = revision, revision
 	return now, nil
-}
-
-// Bounds of what is said about a failure that goes on.
-const quietFor = 30 * time.Second
-
-// retry repeats what may succeed later, with full jitter, for as long as it takes: while the catalog or the object store do
-// not answer, the rows wait in hot memory, until its budget pauses the reading. A request whose outcome is not known is
-// made again as it was, and then finds its own work. What retry returns means that the worker must step down.
-func (w *worker) retry(ctx context.Context, what string, try func() error) error {
-	pause := 20 * time.Millisecond
-	var said time.Time
-	for {
-		began := time.Now()
-		err := try()
-		if err == nil {
-			w.trouble.Store(nil)
-		}
-		if err == nil || final(err) || ctx.Err() != nil {
-			return err
-		}
-		w.d.metrics.failedHandoff(w.key)
-		w.trouble.Store(&trouble{err: fmt.Errorf("%s: %w", what, err), at: time.Now()})
-		if time.Since(said) >= quietFor {
-			said = time.Now()
-			w.log.Warn("retrying", "what", what, "error", err)
-		}
-		if err := sleep(ctx, rand.N(pause)+time.Millisecond); err != nil {
-			return err
-		}
-		// An attempt that takes long, such as making large segments, is repeated less often.
-		pause = min(2*pause, max(w.d.Backoff, 2*time.Since(began)))
-	}
-}
-
-// final says that trying again cannot help: the partition belongs to someone else, what became of a request can no longer
-// be found out, or the request itself is wrong.
-func final(err error) bool {
-	if errors.Is(err, catalog.ErrUnanswered) && !errors.Is(err, catalog.ErrIncarnation) {
-		return false
-	}
-	for _, e := range []error{
-		catalog.ErrFenced, catalog.ErrConflict, catalog.ErrUnknown, catalog.ErrInvalid, catalog.ErrCorrupt,
-		catalog.ErrFormat, catalog.ErrIncarnation, catalog.ErrClosed, errMiscounted,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (w *worker) offsetRange(generation int32, from, to int64) segment.OffsetRange {

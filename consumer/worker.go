@@ -40,16 +40,11 @@ type worker struct {
 	uncut    atomic.Int64 // published bytes that no handoff holds yet
 	draining atomic.Int64 // bytes that handoffs hold: they come free by themselves
 	trouble  atomic.Pointer[trouble]
+	asking   atomic.Pointer[asked] // nil: no step asks for anything now
 
 	newestMillis atomic.Int64 // largest Kafka timestamp of what can be read; 0: none yet
 
 	loopState
-}
-
-// trouble is a failure of a step that is being retried.
-type trouble struct {
-	err error
-	at  time.Time
 }
 
 // loopState is what the loop of a worker knows.
@@ -95,13 +90,15 @@ type loopState struct {
 	stepWG   sync.WaitGroup
 	adopting bool
 
-	probing   bool
-	probeAt   time.Time
-	probed    chan probeResult
-	paused    bool
-	stopped   bool // stopping was seen: the last handoff is under way
-	waiters   []*handoffWaiter
-	lastError string
+	probing bool
+	probeAt time.Time
+	// silentSince is when the brokers were first asked in vain after their last answer; zero: they answer.
+	silentSince time.Time
+	probed      chan probeResult
+	paused      bool
+	stopped     bool // stopping was seen: the last handoff is under way
+	waiters     []*handoffWaiter
+	lastError   string
 
 	lastErrorAt time.Time
 }
@@ -109,6 +106,7 @@ type loopState struct {
 type probeResult struct {
 	bounds Bounds
 	err    error
+	asked  time.Time
 }
 
 // handoffWaiter waits until everything hot is committed, once the position has reached upTo. One that has left wants nothing
