@@ -21,17 +21,20 @@ parts: ## install what the cluster tests run beside drumlin into bin/parts: vers
 dev: build ## build and run every role in one process, with its data in ./drumlin-data; ARGS="--http …" adds arguments
 	bin/drumlin dev $(ARGS)
 
+# The tests of the whole start the binary that was just built, instead of one of their own for each package.
+BUILT := DRUMLIN_TEST_BINARY=$(CURDIR)/bin/drumlin
+
 # Tests that start Apache Kafka, etcd and an S3 server as processes and drumlin in several.
 E2E := ./tests/cluster/... ./tests/kafka/...
 
 test: build ## run all tests but those of test-e2e, the short profile
-	go test -timeout 14m $$(go list ./... | grep -v -E '/tests/(cluster|kafka)(/|$$)')
+	$(BUILT) go test -timeout 14m $$(go list ./... | grep -v -E '/tests/(cluster|kafka)(/|$$)')
 
 test-e2e: build parts ## run drumlin as separate processes over Apache Kafka, etcd and an S3 server; DRUMLIN_TEST_LONG=1: the long profile
-	go test -p 1 -timeout $(if $(DRUMLIN_TEST_LONG),12h,25m) $(E2E)
+	$(BUILT) go test -p 1 -timeout $(if $(DRUMLIN_TEST_LONG),12h,25m) $(E2E)
 
 test-long: build parts ## run all tests, the long profile: hours
-	DRUMLIN_TEST_LONG=1 go test -timeout 12h ./...
+	$(BUILT) DRUMLIN_TEST_LONG=1 go test -timeout 12h ./...
 
 race: ## run the packages where goroutines meet under the race detector, without their largest inputs
 	go test -race -short -timeout 14m $(RACE)

@@ -15,8 +15,12 @@ import (
 // startBudget is how long a start may take, from the process's begin to healthy, however busy the machine.
 const startBudget = 90 * time.Second
 
-// raceVariable names the environment variable that asks for a binary with the race detector.
-const raceVariable = "DRUMLIN_TEST_RACE"
+// Environment variables: raceVariable asks for a binary with the race detector, binaryVariable names one that has been built,
+// as make does, so that not every package builds its own.
+const (
+	raceVariable   = "DRUMLIN_TEST_RACE"
+	binaryVariable = "DRUMLIN_TEST_BINARY"
+)
 
 // Dev is one `drumlin dev` with its own directory and ports, which stay the same over restarts.
 type Dev struct {
@@ -32,7 +36,7 @@ type Dev struct {
 // raceEnv makes a binary that has the race detector end at the first race.
 const raceEnv = "GORACE=halt_on_error=1"
 
-// Main builds the binary, sets its path, runs the tests of a package and ends what they shared. It returns the exit code
+// Main finds or builds the binary, sets its path, runs the tests of a package and ends what they shared. It returns the exit code
 // for os.Exit.
 func Main(m *testing.M, binary *string) int {
 	path, remove, err := buildBinary()
@@ -46,8 +50,12 @@ func Main(m *testing.M, binary *string) int {
 }
 
 // buildBinary builds cmd/drumlin into a directory of this run and returns its path. With DRUMLIN_TEST_RACE set it is built
-// with the race detector, and a race ends the process that has it.
+// with the race detector, and a race ends the process that has it. Otherwise the one of DRUMLIN_TEST_BINARY will do.
 func buildBinary() (path string, remove func(), err error) {
+	if path := os.Getenv(binaryVariable); path != "" && os.Getenv(raceVariable) == "" {
+		_, err := os.Stat(path)
+		return path, func() {}, err
+	}
 	dir, err := os.MkdirTemp("", "drumlin-bin-")
 	if err != nil {
 		return "", nil, err
