@@ -12,6 +12,7 @@ import (
 
 	"drumlin/catalog"
 	"drumlin/catalog/catalogtest"
+	"drumlin/internal/testkit"
 	"drumlin/objectstore"
 	"drumlin/objectstore/faulty"
 	"drumlin/segment"
@@ -215,7 +216,7 @@ func (w *collectWorld) settle(when string, excused func(object string) bool) {
 }
 
 func TestCollectorKeepsWhatLivesAndNothingElse(t *testing.T) {
-	first, seeds := uint64(time.Now().UnixNano()), uint64(8)
+	first, seeds := uint64(time.Now().UnixNano()), uint64(testkit.Rounds(8, 2))
 	if text := os.Getenv("DRUMLIN_SEED"); text != "" {
 		var err error
 		if first, err = strconv.ParseUint(text, 10, 64); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"drumlin/catalog"
 	"drumlin/internal/failpoint"
+	"drumlin/internal/testkit"
 	"drumlin/objectstore"
 	"drumlin/segment"
 )
@@ -122,7 +123,7 @@ func TestNoDamageIsLaundered(t *testing.T) {
 	objects := []string{l.tail[0].Object, l.settled[0].Object, l.sidecars[0].Object}
 	rng := rand.New(rand.NewPCG(1, 21))
 	for _, object := range objects {
-		for range 60 {
+		for range testkit.Rounds(60, 15) {
 			size := len(l.object(object))
 			at, bit, cut := rng.IntN(size), byte(1)<<rng.IntN(8), rng.IntN(4) == 0
 			f := &faultyObjects{ExecutorObjects: l.store, change: func(key string, data []byte) []byte {
@@ -290,7 +291,7 @@ func TestWrongJobsAreRefused(t *testing.T) {
 // TestRanges: equal tuples never lie in two segments, segments follow each other in the order of the dimensions, and are as full
 // as whole tuples allow.
 func TestRanges(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(testkit.Rounds(6, 2)) {
 		rng := rand.New(rand.NewPCG(seed, 22))
 		folds := rng.IntN(2) == 0
 		dimensions := [][]string{{"user"}, {"event", "user"}, {"user", "event"}}[rng.IntN(3)]

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"drumlin/catalog"
+	"drumlin/internal/testkit"
 	"drumlin/rollup"
 	"drumlin/segment"
 )
@@ -14,7 +15,7 @@ import (
 // TestFolding compacts a rollup datasource step by step, with late rows and copies of folded ones, and holds each step against
 // the oracle, with much memory and with next to none.
 func TestFolding(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(testkit.Rounds(12, 3)) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		log := execLog(rng, 2+rng.IntN(8), 1+rng.IntN(500), rng.IntN(2) == 0)
 		dedup := rng.IntN(4) > 0
@@ -64,7 +65,7 @@ func TestFolding(t *testing.T) {
 
 // TestFoldedTreesGiveEqualBytes: with copies that do not differ, folding early or late, once or often, gives the same files.
 func TestFoldedTreesGiveEqualBytes(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(testkit.Rounds(10, 2)) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		dedup := rng.IntN(3) > 0
 		schemas := execSchemas(t, dedup, true, segment.TimeColumn)
@@ -94,7 +95,7 @@ func TestFoldedTreesGiveEqualBytes(t *testing.T) {
 // TestPlansThatNarrow: folded rows follow a plan that has fewer dimensions, coarser time and a filter; identities of rows that
 // the filter removes are remembered.
 func TestPlansThatNarrow(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(testkit.Rounds(10, 2)) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		wide := execRollup(t, rng, "event", "user")
 		schemas := execSchemas(t, true, true, segment.TimeColumn)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"drumlin/catalog"
+	"drumlin/internal/testkit"
 	"drumlin/rollup"
 	"drumlin/segment"
 	"drumlin/spec"
@@ -30,7 +31,7 @@ func execSortBy(rng *rand.Rand) []string {
 
 // TestFullCompactionOfRawRows holds random jobs against the oracle, and against themselves with next to no memory.
 func TestFullCompactionOfRawRows(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(testkit.Rounds(20, 4)) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		dedup, sortBy := rng.IntN(4) > 0, execSortBy(rng)
 		log := execLog(rng, 1+rng.IntN(12), 1+rng.IntN(800), true)
@@ -191,7 +192,7 @@ func checkCut(t *testing.T, name string, l *execLake, out *Output, chunkOf func(
 
 // TestRawTreesGiveEqualBytes: whatever was merged with what before, in tails or wholly, the same files come out.
 func TestRawTreesGiveEqualBytes(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(testkit.Rounds(6, 2)) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		sortBy := execSortBy(rng)
 		schemas := execSchemas(t, true, false, sortBy...)
@@ -243,7 +244,7 @@ func someTail(rng *rand.Rand, tail []catalog.TailSegment) []catalog.TailSegment 
 
 // TestTailIsMergedByItself: copies inside it are removed, and nothing else of the bucket is touched.
 func TestTailIsMergedByItself(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(testkit.Rounds(10, 3)) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		sortBy := execSortBy(rng)
 		plan, _ := execRawPlan(t, rng, sortBy)

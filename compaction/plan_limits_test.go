@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"drumlin/internal/testkit"
 	"drumlin/spec"
 )
 
 // TestManyRefusals: a task that is refused in tens of thousands of chunks gets a short answer, and soon.
 func TestManyRefusals(t *testing.T) {
-	const chunks = 30_000
+	chunks := testkit.Rounds(30_000, 2_000)
 	const form = "2006-01-02T15:04"
 	w := newWorld()
 	var text strings.Builder
