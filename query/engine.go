@@ -27,7 +27,7 @@ type Engine struct {
 	metrics   *metrics
 	folds     *foldBudget
 	log       *slog.Logger
-	slots     chan struct{}
+	turns     *turns
 
 	mu       sync.Mutex
 	db       *duckdb.DB
@@ -47,7 +47,7 @@ func New(o Options) (*Engine, error) {
 		cacheMetrics = cache.NewMetrics(o.Registerer)
 	}
 	segments, err := cache.Open(cache.Options{
-		Dir: o.CacheDir, MaxBytes: o.MaxCacheBytes, Objects: o.Objects, Logger: o.Logger, Metrics: cacheMetrics,
+		Dir: o.CacheDir, MaxBytes: o.MaxCacheBytes, Objects: o.Objects, Budget: o.ObjectBudget, Logger: o.Logger, Metrics: cacheMetrics,
 	})
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		options: o, cache: segments, snapshots: snapshots{catalog: views, hot: o.Hot, states: o.Supervisors, metrics: counts, log: o.Logger},
 		views: views, stop: cancel, metrics: counts, folds: &foldBudget{maxBytes: o.MaxFoldBytes}, log: o.Logger,
-		slots: make(chan struct{}, o.MaxConcurrent), db: db,
+		turns: newTurns(o.MaxConcurrent, o.QueueTimeout), db: db,
 	}
 	e.closing.Go(func() { views.run(ctx, o.ViewCheckEvery) })
 	return e, nil
@@ -116,30 +116,12 @@ func (e *Engine) limited(ctx context.Context, r Request) (*Answer, *Error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if err := e.enter(ctx); err != nil {
+	turn, err := e.turns.enter(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { <-e.slots }()
-	return e.retried(ctx, &run{engine: e, sql: r.SQL, parameters: parameters, settings: s})
-}
-
-func (e *Engine) enter(ctx context.Context) *Error {
-	select {
-	case e.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	turn := time.NewTimer(e.options.QueueTimeout)
-	defer turn.Stop()
-	select {
-	case e.slots <- struct{}{}:
-		return nil
-	case <-turn.C:
-		return newError(LimitExceeded, "try again later", "%d queries run already, and none ended within %s",
-			e.options.MaxConcurrent, e.options.QueueTimeout)
-	case <-ctx.Done():
-		return contextError(ctx)
-	}
+	defer turn.leave()
+	return e.retried(ctx, &run{engine: e, turn: turn, sql: r.SQL, parameters: parameters, settings: s})
 }
 
 // retried runs the query again where that can help: at a fresh view when an object is gone or a column may be new, with

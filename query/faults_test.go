@@ -209,7 +209,7 @@ func TestLimits(t *testing.T) {
 		_, err := e.Query(ctx, Request{SQL: endless})
 		done <- err
 	}()
-	for len(e.slots) == 0 {
+	for len(e.turns.slots) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	_, _, err = ask(e, Request{SQL: "SELECT 1"})

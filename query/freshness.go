@@ -109,7 +109,7 @@ func (e *Engine) startView(ctx context.Context, s settings, fresh bool) (*catalo
 	e.mu.Lock()
 	atLeast := max(e.lastSeen, s.revision)
 	e.mu.Unlock()
-	waiting, cancel := context.WithTimeout(ctx, max(s.hotBudget, e.options.HotBudget))
+	waiting, cancel := context.WithTimeout(ctx, min(catalogBudget, max(s.hotBudget, e.options.HotBudget)))
 	defer cancel()
 	if age, known := e.views.age(); s.maxViewAge >= 0 && (!known || age > s.maxViewAge) {
 		fresh = true

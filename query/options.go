@@ -13,6 +13,19 @@ import (
 	"drumlin/query/cache"
 )
 
+// How long a query waits for others where nothing else is said.
+const (
+	// DefaultHotBudget lets a query wait through the takeover of a process that was killed: its lease of 10 s ends, another
+	// process takes its partitions, and reads again what only its memory held.
+	DefaultHotBudget = 30 * time.Second
+	// DefaultObjectBudget lets a request to the store that stands still for its 15 s be made once more.
+	DefaultObjectBudget = 20 * time.Second
+	// partialBudget bounds the wait of a query that allows an answer without what is waited for, and does not say how long.
+	partialBudget = 5 * time.Second
+	// catalogBudget bounds the wait for a newer view before owners are asked.
+	catalogBudget = 5 * time.Second
+)
+
 // Options configure an engine. Zero limits take the defaults named beside them.
 type Options struct {
 	Catalog Catalog
@@ -34,7 +47,8 @@ type Options struct {
 	QueueTimeout   time.Duration // how long a query waits for its turn: 5 s
 	DefaultTimeout time.Duration // of a query that names none: 60 s
 	MaxTimeout     time.Duration // of any query, also of those that ask for none: 10 min
-	HotBudget      time.Duration // how long owners of partitions are waited for: 5 s
+	HotBudget      time.Duration // how long owners of partitions are waited for: DefaultHotBudget
+	ObjectBudget   time.Duration // how long nothing may come of an object that is fetched: DefaultObjectBudget
 	MaxSQLBytes    int           // length of a statement: 1 MiB
 	ViewCheckEvery time.Duration // how often the catalog is asked whether the view is the newest: 1 s
 
@@ -60,7 +74,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.MaxTimeout = 10 * time.Minute
 	}
 	if o.HotBudget <= 0 {
-		o.HotBudget = 5 * time.Second
+		o.HotBudget = DefaultHotBudget
+	}
+	if o.ObjectBudget <= 0 {
+		o.ObjectBudget = DefaultObjectBudget
 	}
 	if o.ViewCheckEvery <= 0 {
 		o.ViewCheckEvery = time.Second

@@ -16,9 +16,10 @@ type Request struct {
 	Parameters []Parameter // in the order of the statement's question marks
 	// Context holds Druid's query context. These are used: timeout (milliseconds; 0: as long as the server allows),
 	// sqlOuterLimit (rows), cut ("hot" or "committed"), revision (the answer's cut is at least as new), hotTimeout
-	// (milliseconds that owners of hot rows are waited for), allowPartial (true: afterwards the answer is given without them,
-	// and says so) and maxViewAge (milliseconds since the catalog's view was known to be the newest). sqlTimeZone must be UTC,
-	// since another zone would silently mean other days. Others change nothing.
+	// (milliseconds that owners of hot rows are waited for), allowPartial (true: afterwards, which is after 5 s at most where no
+	// hotTimeout is given, the answer is given without them, and says so) and maxViewAge (milliseconds since the catalog's view
+	// was known to be the newest). sqlTimeZone must be UTC, since another zone would silently mean other days. Others change
+	// nothing.
 	Context map[string]any
 }
 
@@ -95,6 +96,9 @@ func (s *settings) waits(context map[string]any) *Error {
 	case nil, false, "false":
 	case true, "true":
 		s.allowPartial = true
+		if context["hotTimeout"] == nil {
+			s.hotBudget = min(s.hotBudget, partialBudget)
+		}
 	default:
 		return newError(Invalid, "use true or false", "context.allowPartial: %v is not known", allowed)
 	}

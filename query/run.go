@@ -17,6 +17,7 @@ import (
 // run is one query on its way through the engine. It is used by one goroutine.
 type run struct {
 	engine     *Engine
+	turn       *turn
 	sql        string
 	parameters []any
 	settings   settings
@@ -28,6 +29,9 @@ type run struct {
 
 // once makes one plan at one cut and runs it.
 func (q *run) once(ctx context.Context) (*Answer, *Error) {
+	if err := q.turn.resume(ctx); err != nil {
+		return nil, err
+	}
 	admission, view, err := q.admit(ctx)
 	if err != nil {
 		return nil, err
@@ -36,19 +40,23 @@ func (q *run) once(ctx context.Context) (*Answer, *Error) {
 		snapshots: &q.engine.snapshots, needs: admission.needsOf,
 		committed: q.settings.committed, allowPartial: q.settings.allowPartial, budget: q.settings.hotBudget,
 	}
-	snap, err := ask.snapshot(ctx, view)
+	var snap *snapshot
+	defer func() { snap.releaseAny() }()
+	err = q.turn.whileWaiting(ctx, func() (err *Error) {
+		snap, err = ask.snapshot(ctx, view)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer snap.release()
 	q.planned = snap.view
 	b := newBuilder(snap, admission, q.engine.options.Allocator, q.engine.folds)
 	if err := b.plan(admission.tables()); err != nil {
 		return nil, asError(err)
 	}
-	pins, pinErr := q.engine.cache.Pin(ctx, b.segments())
-	if pinErr != nil {
-		return nil, cacheError(ctx, pinErr)
+	pins, err := q.pin(ctx, b.segments())
+	if err != nil {
+		return nil, err
 	}
 	defer pins.Release()
 	a, err := q.execute(ctx, b, pins, admission)
@@ -264,10 +272,31 @@ func setupError(ctx context.Context, err error) *Error {
 	return wrapError(Internal, err, "run the query")
 }
 
+// pin waits until the segments are in the cache.
+func (q *run) pin(ctx context.Context, segments []segment.Meta) (*cache.Pins, *Error) {
+	var pins *cache.Pins
+	err := q.turn.whileWaiting(ctx, func() *Error {
+		got, err := q.engine.cache.Pin(ctx, segments)
+		if err != nil {
+			return cacheError(ctx, err)
+		}
+		pins = got
+		return nil
+	})
+	if err != nil && pins != nil {
+		pins.Release()
+	}
+	return pins, err
+}
+
+// storeHint is what to do where the object store does not give what it has.
+const storeHint = "see whether the object store answers, and try again; times whose segments this process has in its cache can be asked for meanwhile"
+
+// cacheError names the object, and the store in whose words it has failed.
 func cacheError(ctx context.Context, err error) *Error {
 	switch {
 	case ctx.Err() != nil:
-		return contextError(ctx).during("segments were read from the object store", nil)
+		return contextError(ctx).during("segments were read from the object store", []string{err.Error()})
 	case errors.Is(err, cache.ErrTooBig):
 		e := newError(OutOfMemory, "", "%v", err)
 		e.Err = err
@@ -277,5 +306,7 @@ func cacheError(ctx context.Context, err error) *Error {
 	case errors.Is(err, objectstore.ErrNotFound):
 		return wrapError(Unavailable, err, "a segment is not in the object store")
 	}
-	return wrapError(Unavailable, err, "read the object store")
+	e := wrapError(Unavailable, err, "read the object store")
+	e.Hint = storeHint
+	return e
 }

@@ -75,7 +75,7 @@ func (n *node) startQuery(context.Context) error {
 			MemoryLimitBytes: int64(c.MaxBytes), Threads: c.Threads, TempDir: n.spillDir, MaxTempBytes: int64(n.config.Spill.MaxBytes),
 		},
 		MaxConcurrent: c.MaxConcurrent, QueueTimeout: c.QueueTimeout, DefaultTimeout: c.DefaultTimeout, MaxTimeout: c.MaxTimeout,
-		HotBudget: c.HotBudget, Logger: n.world.Logger, Registerer: n.registry,
+		HotBudget: c.HotBudget, ObjectBudget: c.ObjectBudget, Logger: n.world.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err

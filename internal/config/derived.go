@@ -147,6 +147,10 @@ func (s Server) Warnings() []string {
 	if s.Objects.Type == ObjectsFile && len(s.Roles) < len(AllRoles()) {
 		warn("objects.type: processes with other roles must see the same directory, %s", s.Objects.Dir)
 	}
+	if s.Has(RoleQuery) && s.Query.HotBudget <= s.LeaseTTL {
+		warn("query.hotBudget: %s is not more than leaseTTL, %s: when an ingest process is killed, queries fail until its partitions have been taken over",
+			durationText(s.Query.HotBudget), durationText(s.LeaseTTL))
+	}
 	if s.Query.HotBudget >= s.Query.DefaultTimeout {
 		warn("query.hotBudget: %s is not less than query.defaultTimeout: queries time out before they can say who does not answer", durationText(s.Query.HotBudget))
 	}

@@ -113,7 +113,9 @@ func limitFields() []Field {
 		{"query.queueTimeout", "How long a query waits for its turn."},
 		{"query.defaultTimeout", "Time of a query that names none."},
 		{"query.maxTimeout", "Time of any query."},
-		{"query.hotBudget", "How long a query waits for owners of hot rows that do not answer, before it fails and names them."},
+		{"query.hotBudget", "How long a query waits for owners of hot rows that do not answer, before it fails and names them. " +
+			"A takeover after a crash takes leaseTTL, and the time to read again what only memory held."},
+		{"query.objectBudget", "How long nothing may come of an object that a query needs, before it fails and names it."},
 		{"compaction", "Limits of the role compact, and how often the role coordinate looks."},
 		{"compaction.maxBytes", "Memory of one task; beyond it the task spills to disk."},
 		{"compaction.slots", "Tasks that run at a time in this process."},

@@ -159,6 +159,7 @@ type Query struct {
 	DefaultTimeout time.Duration `yaml:"defaultTimeout"`
 	MaxTimeout     time.Duration `yaml:"maxTimeout"`
 	HotBudget      time.Duration `yaml:"hotBudget"`
+	ObjectBudget   time.Duration `yaml:"objectBudget"`
 }
 
 // Compaction bounds the role compact, and says when the standing duties of the role coordinate come.
@@ -196,7 +197,7 @@ func Default() Server {
 		Ingest: Ingest{MaxHotBytes: 2 << 30, DiscoverInterval: 5 * time.Second},
 		Query: Query{
 			MaxBytes: 2 << 30, MaxHotBytes: 1 << 30, MaxConcurrent: 8, QueueTimeout: 5 * time.Second, DefaultTimeout: time.Minute,
-			MaxTimeout: 10 * time.Minute, HotBudget: 5 * time.Second,
+			MaxTimeout: 10 * time.Minute, HotBudget: 30 * time.Second, ObjectBudget: 20 * time.Second,
 		},
 		Compaction: Compaction{
 			MaxBytes: 256 << 20, Slots: 2, ClusterSlots: 8, RecentInterval: 30 * time.Second, HistoricalInterval: 10 * time.Minute,

@@ -270,6 +270,7 @@ func (s Server) checkLimits(c *checker) {
 		{"query.defaultTimeout", s.Query.DefaultTimeout},
 		{"query.maxTimeout", s.Query.MaxTimeout},
 		{"query.hotBudget", s.Query.HotBudget},
+		{"query.objectBudget", s.Query.ObjectBudget},
 		{"compaction.recentInterval", s.Compaction.RecentInterval},
 		{"compaction.historicalInterval", s.Compaction.HistoricalInterval},
 		{"compaction.retentionInterval", s.Compaction.RetentionInterval},

@@ -31,9 +31,10 @@ type call struct {
 // An error is a *failure.
 func (s *Store) do(ctx context.Context, c call, request func(context.Context) error) error {
 	maybeApplied := false
+	var before error // of the attempt before: it says more than that the caller gave up
 	for attempt := 1; ; attempt++ {
 		if err := ctx.Err(); err != nil {
-			return s.fail(c, outcomeCancelled, attempt-1, maybeApplied, err)
+			return s.fail(c, outcomeCancelled, attempt-1, maybeApplied, after(before, err))
 		}
 		result, sent, err := s.attempt(ctx, c, request)
 		if err == nil {
@@ -45,7 +46,7 @@ func (s *Store) do(ctx context.Context, c call, request func(context.Context) er
 		}
 		if !result.retried() || slices.Contains(c.final, result) || attempt == s.options.MaxAttempts {
 			if result == outcomeCancelled {
-				err = fmt.Errorf("%w: %w", ctx.Err(), err)
+				err = after(before, fmt.Errorf("%w: %w", ctx.Err(), err))
 			}
 			return s.fail(c, result, attempt, maybeApplied, err)
 		}
@@ -56,7 +57,16 @@ func (s *Store) do(ctx context.Context, c call, request func(context.Context) er
 			}
 			return s.fail(c, result, attempt, maybeApplied, fmt.Errorf("%w: %w", stopped, err))
 		}
+		before = err
 	}
+}
+
+// after tells, with how a call ended, how the attempt before had failed; nil: there was none.
+func after(before, err error) error {
+	if before == nil {
+		return err
+	}
+	return fmt.Errorf("%w; the attempt before: %v", err, before)
 }
 
 func (s *Store) fail(c call, result outcome, attempts int, maybeApplied bool, err error) error {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,8 +37,10 @@ type Options struct {
 	Dir      string // made if it is absent; the cache owns every file in it
 	MaxBytes int64  // on disk; 0: no limit
 	Objects  Getter
-	Logger   *slog.Logger
-	Metrics  *Metrics // nil: none
+	// Budget is how long nothing of an object may come from the store before its fetch fails with ErrSilent; 0: no limit.
+	Budget  time.Duration
+	Logger  *slog.Logger
+	Metrics *Metrics // nil: none
 }
 
 // Cache is safe for concurrent use. Only one process may use a directory.
@@ -45,6 +48,7 @@ type Cache struct {
 	dir      string
 	maxBytes int64
 	objects  Getter
+	budget   time.Duration
 	log      *slog.Logger
 	metrics  *Metrics
 
@@ -60,8 +64,15 @@ type entry struct {
 	pins     int
 	verified os.FileInfo // of the file whose checksum this process has compared; nil: none
 	element  *list.Element
-	// busy is open while somebody fetches or verifies; the others wait for it.
-	busy chan struct{}
+	// busy is there while somebody fetches or verifies; the others wait for it.
+	busy *effort
+}
+
+// effort is one caller's fetch or verification, which others wait for.
+type effort struct {
+	done chan struct{}
+	// err is why it failed, for those who waited, too; nil: it succeeded, or its caller gave up. Set before done is closed.
+	err error
 }
 
 // Open takes stock of the directory: leftovers of a crash go, whole files stay, unverified.
@@ -77,7 +88,7 @@ func Open(o Options) (*Cache, error) {
 		return nil, fmt.Errorf("open the segment cache: %w", err)
 	}
 	c := &Cache{
-		dir: dir, maxBytes: o.MaxBytes, objects: o.Objects, log: o.Logger, metrics: o.Metrics,
+		dir: dir, maxBytes: o.MaxBytes, objects: o.Objects, budget: o.Budget, log: o.Logger, metrics: o.Metrics,
 		entries: map[string]*entry{}, used: list.New(),
 	}
 	if err := c.load(); err != nil {
@@ -214,8 +225,8 @@ func (c *Cache) reserve(p *Pins, segments []segment.Meta) ([]segment.Meta, error
 	return want, nil
 }
 
-// ensure returns once the entry's file is there and verified. One caller works, the others wait; where that one
-// fails the next tries for itself.
+// ensure returns once the entry's file is there and verified. One caller works, the others wait. Where that one fails, so do
+// they: one after the other they would all find out the same. Where he only gave up the next tries for itself.
 func (c *Cache) ensure(ctx context.Context, e *entry, m segment.Meta) error {
 	for {
 		if c.stillVerified(e, m) {
@@ -225,16 +236,19 @@ func (c *Cache) ensure(ctx context.Context, e *entry, m segment.Meta) error {
 		c.mu.Lock()
 		busy := e.busy
 		if busy == nil {
-			e.busy = make(chan struct{})
+			e.busy = &effort{done: make(chan struct{})}
 			onDisk := e.element != nil
 			c.mu.Unlock()
 			return c.work(ctx, e, m, onDisk)
 		}
 		c.mu.Unlock()
 		select {
-		case <-busy:
+		case <-busy.done:
+			if busy.err != nil {
+				return busy.err
+			}
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return fmt.Errorf("wait for segment %s, which another query fetches: %w", m.Object, context.Cause(ctx))
 		}
 	}
 }
@@ -282,9 +296,13 @@ func (c *Cache) work(ctx context.Context, e *entry, m segment.Meta, onDisk bool)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer close(e.busy)
-	defer func() { e.busy = nil }()
+	busy := e.busy
+	e.busy = nil
+	defer close(busy.done)
 	if err != nil {
+		if ctx.Err() == nil {
+			busy.err = err
+		}
 		return err
 	}
 	if e.element == nil {

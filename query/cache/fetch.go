@@ -43,6 +43,9 @@ func (c *Cache) fetch(ctx context.Context, m segment.Meta) (os.FileInfo, error) 
 }
 
 func (c *Cache) fetchOnce(ctx context.Context, m segment.Meta) (file os.FileInfo, err error) {
+	ctx, patience := withPatience(ctx, c.budget)
+	defer patience.stop()
+	defer func() { err = silent(ctx, err) }()
 	body, err := c.objects.Get(ctx, m.Object, 0, -1)
 	if err != nil {
 		return nil, fmt.Errorf("fetch segment %s: %w", m.Object, err)
@@ -60,7 +63,7 @@ func (c *Cache) fetchOnce(ctx context.Context, m segment.Meta) (file os.FileInfo
 			err = errors.Join(err, removeIfThere(f.Name()))
 		}
 	}()
-	n, err := copyChecked(f, body, m)
+	n, err := copyChecked(f, patience.read(body), m)
 	if err == nil {
 		file, err = f.Stat()
 	}
