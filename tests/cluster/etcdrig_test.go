@@ -72,7 +72,7 @@ type steady struct {
 // startSteady lets events flow and waits for answers and commits.
 func startSteady(t *testing.T, c *harness.Cluster) *steady {
 	t.Helper()
-	s := &steady{c: c, topic: begin(t, c, steadyPartitions, strings.ReplaceAll(steadySpec, "HANDOFF", handoffPeriod()))}
+	s := &steady{c: c, topic: begin(t, c, steadyPartitions, steadySpec)}
 	c.WaitShared(t, "events", steadyPartitions, settle, c.Ingesters()...)
 	s.feed = c.StartFeed(t, harness.FeedOptions{Topic: s.topic, PerSecond: steadyRate, Seed: 1})
 	s.checker = c.StartChecker(t, harness.CheckerOptions{Datasource: "events", Questions: eventQuestions()})

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,13 +107,13 @@ func minuteQuestions() []harness.Question {
 	}
 }
 
-// begin starts supervisors over a topic of their own and returns its name.
+// begin starts supervisors over a topic of their own and returns its name. HANDOFF in a spec is the period of handoffs.
 func begin(t *testing.T, c *harness.Cluster, partitions int32, specs ...string) string {
 	t.Helper()
 	topic := c.Topic("events")
 	c.CreateTopic(t, topic, partitions)
 	for _, spec := range specs {
-		c.Apply(t, fmt.Appendf(nil, spec, topic))
+		c.Apply(t, fmt.Appendf(nil, strings.ReplaceAll(spec, "HANDOFF", handoffPeriod()), topic))
 	}
 	return topic
 }
@@ -127,6 +128,7 @@ func totalEvents() int64 {
 // TestEventsHotMixedColdRolledUp writes events by a producer with transactions, some of which it aborts, and by an
 // idempotent one, and asks hot, mixed and cold, raw and rolled up, all the while and in between.
 func TestEventsHotMixedColdRolledUp(t *testing.T) {
+	t.Parallel()
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{})
 	topic := begin(t, c, 4, eventsSpec, minutesSpec)
 	log := newEventLog()

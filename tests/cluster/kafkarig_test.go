@@ -19,8 +19,8 @@ import (
 	"drumlin/tests/oracle"
 )
 
-// promptSpec hands off every second, so that troubles of the broker meet handoffs.
-const promptSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: PT1S}
+// promptSpec hands off so often that troubles of the broker meet handoffs.
+const promptSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: HANDOFF}
 `
 
 // withKafka is a broker of the test's own, which it may end, beside what the tests share.

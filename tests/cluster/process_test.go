@@ -53,7 +53,7 @@ func startTrial(t *testing.T, o harness.ClusterOptions, spec string) *trial {
 	o.Set = append(slices.Clone(eager), o.Set...)
 	c := harness.StartCluster(t, binary, o)
 	r := &trial{Cluster: c, history: followHistory(t, c)}
-	r.topic = begin(t, c, trialPartitions, strings.ReplaceAll(spec, "HANDOFF", handoffPeriod()))
+	r.topic = begin(t, c, trialPartitions, spec)
 	r.feed = c.StartFeed(t, harness.FeedOptions{Topic: r.topic, PerSecond: trialPerSecond, Seed: 1})
 	r.checker = c.StartChecker(t, harness.CheckerOptions{Datasource: "events", Questions: eventQuestions()})
 	c.WaitShared(t, "events", trialPartitions, settle, c.Ingesters()...)
