@@ -102,6 +102,7 @@ func acceptArgs(supervisor, topic string, partition int32, from, to int64) []str
 // DeleteRecords, then all of every partition, by retention.ms. Each time exactly the partitions that lost something halt with
 // the exact range, the others go on, no other range is accepted, and behind the accepted one reading goes on.
 func TestRetentionPassesTheCommittedOffset(t *testing.T) {
+	t.Parallel()
 	const partitions = 3
 	kcat := testkit.Part(t, "kcat")
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{})

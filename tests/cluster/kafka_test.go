@@ -15,6 +15,7 @@ import (
 
 // TestTheBroker runs what needs a broker that a test may end, or that looks after transactions often.
 func TestTheBroker(t *testing.T) {
+	t.Parallel()
 	parts := withKafka(t, map[string]string{"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"})
 	t.Run("restarts", func(t *testing.T) { testTheBrokerRestarts(t, parts) })
 	t.Run("a producer dies in a transaction", func(t *testing.T) { testAProducerDies(t, parts) })

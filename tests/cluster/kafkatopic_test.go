@@ -15,6 +15,7 @@ import (
 // valid: reading halts and says why, also after a restart, what was read stays, others go on, and another datasource can
 // read the new topic.
 func TestATopicIsCreatedAgain(t *testing.T) {
+	t.Parallel()
 	const partitions = 3
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{})
 	past := followHistory(t, c)

@@ -11,6 +11,7 @@ import (
 // TestARebalanceEachSecond has a third and a fourth ingesting process come and go, so that the shares change each second.
 // Most of them leave as asked; some are killed.
 func TestARebalanceEachSecond(t *testing.T) {
+	t.Parallel()
 	lasts, o := 8*time.Second, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1}
 	if long() {
 		lasts, o.Compactors = 10*time.Minute, 1

@@ -12,6 +12,7 @@ import (
 // TestLocalDirectoriesAreDeleted takes cache and spill directories away from running processes, while queries read cold rows,
 // rows are handed off, and a task spills: all of them go on, since what lies there can be had again.
 func TestLocalDirectoriesAreDeleted(t *testing.T) {
+	t.Parallel()
 	r := startTrial(t, harness.ClusterOptions{
 		Ingesters: 1, Coordinators: 1, Compactors: 1, Queriers: 1,
 		Set: []string{"compaction.maxBytes=16MiB"},

@@ -29,6 +29,7 @@ type zombie struct {
 // Nothing is handed off but when the test asks for it: those who take over read the rows and commit none, so that the offset
 // is as the zombie knows it. Its epoch alone keeps it from naming objects that are gone.
 func TestZombies(t *testing.T) {
+	t.Parallel()
 	r := startTrial(t, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Queriers: 1}, eventsSpec)
 	stays := r.Ingesters()[0]
 	for range trialRounds(20) {

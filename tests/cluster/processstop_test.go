@@ -11,6 +11,7 @@ import (
 // TestEveryKindOfProcessIsStopped ends one of two processes of each kind as an operator does: it exits with 0, the other one
 // does its work, and answers go on. All the while a process tries to join that has the node id of another one.
 func TestEveryKindOfProcessIsStopped(t *testing.T) {
+	t.Parallel()
 	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 2, Compactors: 2, Queriers: 2}, trialSpec)
 	stays := r.Ingesters()[1]
 	twin := r.startTwin(t, stays)

@@ -54,6 +54,7 @@ func groupLag(t *testing.T, c *harness.Cluster, group, topic string) (ends, comm
 // TestOtherToolsSeeTheLag asks Kafka's own tool and kcat for the offsets of the supervisor's group: what is handed off is
 // committed there too, and what is hot counts as lag.
 func TestOtherToolsSeeTheLag(t *testing.T) {
+	t.Parallel()
 	kcat := testkit.Part(t, "kcat")
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{})
 	topic := begin(t, c, 3, groupSpec)

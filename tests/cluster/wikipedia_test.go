@@ -29,6 +29,7 @@ spec:
 // TestWikipediaOverManyProcesses reads the edits through a transactional producer, half of whose batches are lz4 and half
 // zstd, and asks for published figures: hot, mixed, cold and compacted, raw and rolled up.
 func TestWikipediaOverManyProcesses(t *testing.T) {
+	t.Parallel()
 	lines := harness.WikipediaLines(t)
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{})
 	topic := c.Topic("wikipedia")
