@@ -1,6 +1,10 @@
 package spec
 
-import "fmt"
+import (
+	"fmt"
+
+	"drumlin/internal/strictyaml"
+)
 
 // The names of the two standing policies.
 const (
@@ -11,7 +15,7 @@ const (
 // ParseAutoCompaction reads a datasource's auto-compaction config in YAML or JSON. The error is of type Problems and names
 // everything that is wrong. Warnings name what was accepted without effect.
 func ParseAutoCompaction(data []byte) (c *AutoCompaction, warnings []string, err error) {
-	root, problems := readRoot(data, kindMap, "an auto-compaction config is an object with dataSource")
+	root, problems := readRoot(data, strictyaml.Map, "an auto-compaction config is an object with dataSource")
 	if root == nil {
 		return nil, nil, problems
 	}

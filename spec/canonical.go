@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
+
+	"drumlin/internal/strictyaml"
 )
 
 // canonicalJSON writes a checked tree as JSON: fields by name, without nulls but where others read them. With hide, Kafka properties that may be
@@ -19,55 +22,55 @@ func canonicalJSON(root *node, hide bool) []byte {
 }
 
 func writeJSON(b *bytes.Buffer, n *node, path string, hide bool) {
-	switch n.kind {
-	case kindNull:
+	switch n.Kind {
+	case strictyaml.Null:
 		b.WriteString("null")
-	case kindBool:
-		b.WriteString(n.text)
-	case kindNumber:
+	case strictyaml.Bool:
+		b.WriteString(strconv.FormatBool(n.True()))
+	case strictyaml.Number:
 		// YAML knows numbers that JSON does not, such as 0x10 and .inf. In what is accepted, only fields without effect can
 		// hold them.
-		if json.Valid([]byte(n.text)) {
-			b.WriteString(n.text)
+		if json.Valid([]byte(n.Text)) {
+			b.WriteString(n.Text)
 		} else {
-			writeText(b, n.text)
+			writeText(b, n.Text)
 		}
-	case kindString:
-		writeText(b, n.text)
-	case kindList:
+	case strictyaml.String:
+		writeText(b, n.Text)
+	case strictyaml.List:
 		b.WriteByte('[')
-		for i, item := range n.list {
+		for i, item := range n.List {
 			if i > 0 {
 				b.WriteByte(',')
 			}
 			writeJSON(b, item, path+"[]", hide)
 		}
 		b.WriteByte(']')
-	case kindMap:
+	case strictyaml.Map:
 		writeObject(b, n, path, hide)
 	}
 }
 
 func writeObject(b *bytes.Buffer, n *node, path string, hide bool) {
-	entries := slices.Clone(n.entries)
-	slices.SortFunc(entries, func(x, y entry) int { return cmp.Compare(x.key, y.key) })
+	entries := slices.Clone(n.Entries)
+	slices.SortFunc(entries, func(x, y strictyaml.Entry) int { return cmp.Compare(x.Key, y.Key) })
 	b.WriteByte('{')
 	first := true
 	for _, e := range entries {
-		if e.value.kind == kindNull && !keepsNulls(path) {
+		if e.Value.Kind == strictyaml.Null && !keepsNulls(path) {
 			continue
 		}
 		if !first {
 			b.WriteByte(',')
 		}
 		first = false
-		writeText(b, e.key)
+		writeText(b, e.Key)
 		b.WriteByte(':')
-		if hide && path == ".spec.ioConfig.consumerProperties" && !slices.Contains(shownProperties, e.key) {
+		if hide && path == ".spec.ioConfig.consumerProperties" && !slices.Contains(shownProperties, e.Key) {
 			writeText(b, hiddenValue)
 			continue
 		}
-		writeJSON(b, e.value, path+"."+e.key, hide)
+		writeJSON(b, e.Value, path+"."+e.Key, hide)
 	}
 	b.WriteByte('}')
 }
@@ -128,11 +131,11 @@ func (c IOConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // WithSuspended returns the spec with suspended set as said and everything else as it is.
 func WithSuspended(canonical []byte, suspended bool) (*Supervisor, error) {
 	root, problems := readTree(canonical)
-	if root == nil || root.kind != kindMap || len(problems) > 0 {
+	if root == nil || root.Kind != strictyaml.Map || len(problems) > 0 {
 		return nil, fmt.Errorf("suspend or resume: the spec in the catalog cannot be read: %w", problems)
 	}
-	root.entries = slices.DeleteFunc(root.entries, func(e entry) bool { return e.key == "suspended" })
-	root.entries = append(root.entries, entry{"suspended", &node{kind: kindBool, text: fmt.Sprint(suspended)}})
+	root.Entries = slices.DeleteFunc(root.Entries, func(e strictyaml.Entry) bool { return e.Key == "suspended" })
+	root.Entries = append(root.Entries, strictyaml.Entry{Key: "suspended", Value: &node{Kind: strictyaml.Bool, Text: fmt.Sprint(suspended)}})
 	s, _, err := Parse(canonicalJSON(root, false))
 	return s, err
 }

@@ -1,6 +1,10 @@
 package spec
 
-import "slices"
+import (
+	"slices"
+
+	"drumlin/internal/strictyaml"
+)
 
 // change reads what a compaction changes, from a compact task or an auto-compaction config: they have the same fields.
 func (b *builder) change(o object) CompactionChange {
@@ -27,10 +31,10 @@ func (b *builder) change(o object) CompactionChange {
 			columns.problem("dimensionExclusions", "__time cannot be left out")
 		}
 	}
-	if n := o.node.get("metricsSpec"); n != nil && n.kind == kindList {
+	if n := o.node.Get("metricsSpec"); n != nil && n.Kind == strictyaml.List {
 		b.metricsSpec(o, out.Dimensions)
 		out.Metrics = o.json("metricsSpec")
-		if len(n.list) == 0 {
+		if len(n.List) == 0 {
 			b.warnings = append(b.warnings, o.shownPath("metricsSpec")+": an empty list takes every metric away; leave it out to "+
 				"keep them")
 		}
@@ -75,7 +79,7 @@ func (b *builder) tuning(o object) CompactionTuning {
 
 // limit reads a whole number from 1 on; 0 where it is not given, which −1 says too.
 func (o object) limit(key string) int64 {
-	if n := o.node.get(key); n == nil || n.text == "-1" {
+	if n := o.node.Get(key); n == nil || n.Text == "-1" {
 		return 0
 	}
 	return o.whole(key, 1)

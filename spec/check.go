@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"drumlin/internal/nearest"
+	"drumlin/internal/strictyaml"
 )
 
 // builder checks a tree against a vocabulary and turns it into what it means, noting every problem it meets.
@@ -47,7 +49,7 @@ type object struct {
 }
 
 func (o object) shownPath(key string) string {
-	path := joinPath(o.shown, key)
+	path := strictyaml.Join(o.shown, key)
 	if o.b.flat {
 		path = strings.TrimPrefix(path, "spec.")
 	}
@@ -55,25 +57,25 @@ func (o object) shownPath(key string) string {
 }
 
 func (o object) child(key string) object {
-	child := o.node.get(key)
-	if child != nil && child.kind != kindMap {
+	child := o.node.Get(key)
+	if child != nil && child.Kind != strictyaml.Map {
 		child = nil
 	}
-	return object{o.b, child, joinPath(o.table, key), joinPath(o.shown, key)}
+	return object{o.b, child, strictyaml.Join(o.table, key), strictyaml.Join(o.shown, key)}
 }
 
 // check reports unknown and refused fields, those without effect, and values of the wrong form, at every depth.
 func (b *builder) check(o object) {
 	fields := b.children[o.table]
-	for _, e := range o.node.entries {
-		i := slices.IndexFunc(fields, func(f Field) bool { return f.Path == joinPath(o.table, e.key) })
-		path := o.shownPath(e.key)
+	for _, e := range o.node.Entries {
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Path == strictyaml.Join(o.table, e.Key) })
+		path := o.shownPath(e.Key)
 		switch {
 		case i < 0:
-			b.problem(path, "unknown field"+b.hint(e.key, fields))
-		case e.value.kind == kindNull:
+			b.problem(path, "unknown field"+b.hint(e.Key, fields))
+		case e.Value.Kind == strictyaml.Null:
 		case fields[i].Class == Refused:
-			if !e.value.saysNothing() {
+			if !saysNothing(e.Value) {
 				b.problem(path, "refused: "+fields[i].Note)
 			}
 		case fields[i].Class == Ignored:
@@ -94,7 +96,7 @@ func (b *builder) hint(key string, fields []Field) string {
 		names = append(names, specParts()...)
 	}
 	if name := nearest.Name(key, names); name != "" {
-		return didYouMean(name)
+		return nearest.Question(name)
 	}
 	for _, f := range b.vocabulary {
 		if lastName(f.Path) == key && f.Class != Refused {
@@ -109,35 +111,37 @@ func (b *builder) hint(key string, fields []Field) string {
 func lastName(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
 // checkValue checks a used field's form, brings scalars to it, and goes into objects.
-func (b *builder) checkValue(o object, e entry, f Field) {
-	path, n := o.shownPath(e.key), e.value
+func (b *builder) checkValue(o object, e strictyaml.Entry, f Field) {
+	path, n := o.shownPath(e.Key), e.Value
 	switch f.Kind {
 	case KindObject:
-		if n.kind != kindMap {
-			b.problem(path, fmt.Sprintf("must be an object, not %s", n.kind))
+		if n.Kind != strictyaml.Map {
+			b.problem(path, fmt.Sprintf("must be an object, not %s", n.Kind))
 			return
 		}
-		b.check(o.child(e.key))
+		b.check(o.child(e.Key))
 	case KindList, KindTexts:
 		b.checkList(o, e, f)
 	case KindForeign, KindForeignList:
 		b.checkForeign(path, n, f.Kind)
 	case KindTextMap:
-		if n.kind != kindMap {
-			b.problem(path, fmt.Sprintf("must be an object, not %s", n.kind))
+		if n.Kind != strictyaml.Map {
+			b.problem(path, fmt.Sprintf("must be an object, not %s", n.Kind))
 		}
 	case KindBool:
-		if n.kind == kindString && (n.text == "true" || n.text == "false") {
-			n.kind = kindBool
+		if n.Kind == strictyaml.String && (n.Text == "true" || n.Text == "false") {
+			n.Kind = strictyaml.Bool
 		}
-		if n.kind != kindBool {
+		if n.Kind != strictyaml.Bool {
 			b.problem(path, "must be true or false")
+			break
 		}
+		n.Text = strconv.FormatBool(n.True())
 	case KindWhole:
 		b.checkWhole(path, n)
 	case KindChunk:
-		if n.kind != kindString && n.kind != kindMap {
-			b.problem(path, fmt.Sprintf("must be the name of a granularity, not %s", n.kind))
+		if n.Kind != strictyaml.String && n.Kind != strictyaml.Map {
+			b.problem(path, fmt.Sprintf("must be the name of a granularity, not %s", n.Kind))
 		}
 	default:
 		b.checkText(path, n)
@@ -147,21 +151,21 @@ func (b *builder) checkValue(o object, e entry, f Field) {
 // checkForeign checks the form of what others read, and that it can be kept as JSON.
 func (b *builder) checkForeign(path string, n *node, kind Kind) {
 	if kind == KindForeign {
-		if n.kind != kindMap {
-			b.problem(path, fmt.Sprintf("must be an object, not %s", n.kind))
+		if n.Kind != strictyaml.Map {
+			b.problem(path, fmt.Sprintf("must be an object, not %s", n.Kind))
 			return
 		}
 		b.checkJSON(path, n)
 		return
 	}
-	if n.kind != kindList {
-		b.problem(path, fmt.Sprintf("must be a list of objects, not %s", n.kind))
+	if n.Kind != strictyaml.List {
+		b.problem(path, fmt.Sprintf("must be a list of objects, not %s", n.Kind))
 		return
 	}
-	for i, item := range n.list {
+	for i, item := range n.List {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if item.kind != kindMap {
-			b.problem(at, fmt.Sprintf("must be an object, not %s", item.kind))
+		if item.Kind != strictyaml.Map {
+			b.problem(at, fmt.Sprintf("must be an object, not %s", item.Kind))
 			continue
 		}
 		b.checkJSON(at, item)
@@ -170,69 +174,69 @@ func (b *builder) checkForeign(path string, n *node, kind Kind) {
 
 // checkJSON refuses numbers that YAML knows and JSON does not.
 func (b *builder) checkJSON(path string, n *node) {
-	if n.kind == kindNumber && !json.Valid([]byte(n.text)) {
-		b.problem(path, shown(n.text)+" must be a number in decimal digits")
+	if n.Kind == strictyaml.Number && !json.Valid([]byte(n.Text)) {
+		b.problem(path, shown(n.Text)+" must be a number in decimal digits")
 	}
-	for i, item := range n.list {
+	for i, item := range n.List {
 		b.checkJSON(fmt.Sprintf("%s[%d]", path, i), item)
 	}
-	for _, e := range n.entries {
-		b.checkJSON(joinPath(path, e.key), e.value)
+	for _, e := range n.Entries {
+		b.checkJSON(strictyaml.Join(path, e.Key), e.Value)
 	}
 }
 
 // checkText makes a text of a scalar, as it was written.
 func (b *builder) checkText(path string, n *node) bool {
-	switch n.kind {
-	case kindString, kindNumber, kindBool:
-		n.kind = kindString
+	switch n.Kind {
+	case strictyaml.String, strictyaml.Number, strictyaml.Bool:
+		n.Kind = strictyaml.String
 		return true
 	default:
-		b.problem(path, fmt.Sprintf("must be a text, not %s", n.kind))
+		b.problem(path, fmt.Sprintf("must be a text, not %s", n.Kind))
 		return false
 	}
 }
 
 func (b *builder) checkWhole(path string, n *node) {
-	digits := strings.TrimPrefix(n.text, "-")
+	digits := strings.TrimPrefix(n.Text, "-")
 	plain := digits != "" && strings.Trim(digits, "0123456789") == "" && (len(digits) == 1 || digits[0] != '0') &&
-		n.text != "-0"
-	if (n.kind != kindNumber && n.kind != kindString) || !plain {
+		n.Text != "-0"
+	if (n.Kind != strictyaml.Number && n.Kind != strictyaml.String) || !plain {
 		b.problem(path, "must be a whole number in decimal digits")
-		n.kind, n.text = kindNull, ""
+		n.Kind, n.Text = strictyaml.Null, ""
 		return
 	}
-	n.kind = kindNumber
+	n.Kind = strictyaml.Number
 }
 
-func (b *builder) checkList(o object, e entry, f Field) {
-	if e.value.kind != kindList {
-		b.problem(o.shownPath(e.key), fmt.Sprintf("must be a list, not %s", e.value.kind))
+func (b *builder) checkList(o object, e strictyaml.Entry, f Field) {
+	if e.Value.Kind != strictyaml.List {
+		b.problem(o.shownPath(e.Key), fmt.Sprintf("must be a list, not %s", e.Value.Kind))
 		return
 	}
-	for i, item := range e.value.list {
-		at := fmt.Sprintf("%s[%d]", e.key, i)
-		if f.Kind == KindTexts || item.kind != kindMap {
+	for i, item := range e.Value.List {
+		at := fmt.Sprintf("%s[%d]", e.Key, i)
+		if f.Kind == KindTexts || item.Kind != strictyaml.Map {
 			b.checkText(o.shownPath(at), item)
 			continue
 		}
-		b.check(object{b, item, f.Path + "[]", joinPath(o.shown, at)})
+		b.check(object{b, item, f.Path + "[]", strictyaml.Join(o.shown, at)})
 	}
 }
 
 // items returns the objects of a list. A bare text stands for an object that has only a name.
 func (o object) items(key string) []object {
-	list := o.node.get(key)
+	list := o.node.Get(key)
 	if list == nil {
 		return nil
 	}
 	var out []object
-	for i, item := range list.list {
-		if item.kind == kindString {
-			item = &node{kind: kindMap, entries: []entry{{"name", item}}}
+	for i, item := range list.List {
+		if item.Kind == strictyaml.String {
+			item = &node{Kind: strictyaml.Map, Entries: []strictyaml.Entry{{Key: "name", Value: item}}}
 		}
-		if item.kind == kindMap {
-			out = append(out, object{o.b, item, joinPath(o.table, key) + "[]", joinPath(o.shown, fmt.Sprintf("%s[%d]", key, i))})
+		if item.Kind == strictyaml.Map {
+			out = append(out, object{o.b, item, strictyaml.Join(o.table, key) + "[]", strictyaml.Join(o.shown, fmt.Sprintf("%s[%d]", key, i))})
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"drumlin/internal/nearest"
+	"drumlin/internal/strictyaml"
 )
 
 const timeColumn = "__time"
@@ -48,7 +49,7 @@ func (b *builder) rollup(o object, out *DataSchema) {
 	if len(metrics) > 0 {
 		out.Metrics = o.json("metricsSpec")
 	}
-	if n := o.node.get("transformSpec"); n != nil && !n.saysNothing() {
+	if n := o.node.Get("transformSpec"); n != nil && !saysNothing(n) {
 		out.Transforms = o.json("transformSpec")
 	}
 }
@@ -56,8 +57,8 @@ func (b *builder) rollup(o object, out *DataSchema) {
 // metricsSpec returns the names of the metrics, and reports those that cannot be columns beside the dimensions. What a
 // metric computes is not looked at here.
 func (b *builder) metricsSpec(o object, dimensions []Dimension) []string {
-	list := o.node.get("metricsSpec")
-	if list == nil || list.kind != kindList {
+	list := o.node.Get("metricsSpec")
+	if list == nil || list.Kind != strictyaml.List {
 		return nil
 	}
 	seen := map[string]string{}
@@ -65,13 +66,13 @@ func (b *builder) metricsSpec(o object, dimensions []Dimension) []string {
 		seen[strings.ToLower(d.Name)] = d.Name
 	}
 	var names []string
-	for i, item := range list.list {
+	for i, item := range list.List {
 		at := fmt.Sprintf("metricsSpec[%d].name", i)
 		name := metricName(item)
 		names = append(names, name)
 		previous, taken := seen[strings.ToLower(name)]
 		switch reason := badColumn(name); {
-		case item.kind != kindMap: // reported
+		case item.Kind != strictyaml.Map: // reported
 		case name == "":
 			o.problem(at, "is missing: the name of the metric's column")
 		case reason != "":
@@ -90,13 +91,13 @@ func (b *builder) metricsSpec(o object, dimensions []Dimension) []string {
 // metricName is a metric's name; a filtered one may leave it to the aggregator inside.
 func metricName(n *node) string {
 	for depth := 0; n != nil && depth < maxDepth; depth++ {
-		if name := n.get("name"); name != nil && name.kind == kindString && name.text != "" {
-			return name.text
+		if name := n.Get("name"); name != nil && name.Kind == strictyaml.String && name.Text != "" {
+			return name.Text
 		}
-		if kind := n.get("type"); kind == nil || kind.text != "filtered" {
+		if kind := n.Get("type"); kind == nil || kind.Text != "filtered" {
 			return ""
 		}
-		n = n.get("aggregator")
+		n = n.Get("aggregator")
 	}
 	return ""
 }
@@ -212,12 +213,12 @@ func dimensionType(item object) DimensionType {
 }
 
 func (b *builder) checkExclusions(o object, seen map[string]string) {
-	excluded := o.node.get("dimensionExclusions")
+	excluded := o.node.Get("dimensionExclusions")
 	if excluded == nil {
 		return
 	}
-	for _, n := range excluded.list {
-		if name, ok := seen[strings.ToLower(n.text)]; ok && n.text != "" {
+	for _, n := range excluded.List {
+		if name, ok := seen[strings.ToLower(n.Text)]; ok && n.Text != "" {
 			o.problem("dimensionExclusions", "excludes %s, which dimensions lists", shown(name))
 		}
 	}
@@ -290,33 +291,33 @@ func (o object) checkFiner(query, segment *Granularity) {
 // chunk reads a granularity's name, or the period of Druid's {type: period, period: PT1H}. It is empty where a problem
 // has been reported.
 func (o object) chunk(key string) string {
-	n := o.node.get(key)
-	if n == nil || n.kind == kindString {
+	n := o.node.Get(key)
+	if n == nil || n.Kind == strictyaml.String {
 		return o.raw(key)
 	}
-	if n.kind != kindMap {
+	if n.Kind != strictyaml.Map {
 		return ""
 	}
 	before := len(o.b.problems)
-	for _, e := range n.entries {
-		ok := e.value.kind == kindNull
-		switch e.key {
+	for _, e := range n.Entries {
+		ok := e.Value.Kind == strictyaml.Null
+		switch e.Key {
 		case "type":
-			ok = e.value.text == "period"
+			ok = e.Value.Text == "period"
 		case "period":
-			ok = e.value.kind == kindString
+			ok = e.Value.Kind == strictyaml.String
 		case "timeZone":
-			ok = ok || slices.Contains([]string{"UTC", "Etc/UTC", "Z"}, e.value.text)
+			ok = ok || slices.Contains([]string{"UTC", "Etc/UTC", "Z"}, e.Value.Text)
 		}
 		if !ok {
-			o.problem(key+"."+e.key, "only {type: period, period: …} in UTC is supported")
+			o.problem(key+"."+e.Key, "only {type: period, period: …} in UTC is supported")
 		}
 	}
-	if n.get("period") == nil || n.get("type") == nil {
+	if n.Get("period") == nil || n.Get("type") == nil {
 		o.problem(key, "must be the name of a granularity, or {type: period, period: …}")
 	}
 	if len(o.b.problems) > before {
 		return ""
 	}
-	return n.get("period").text
+	return n.Get("period").Text
 }

@@ -6,7 +6,8 @@
 // several packages must read alike: granularities, periods, intervals, time patterns, paths into JSON, topic patterns.
 //
 // It never looks at a catalog, a broker or the clock, and it does not compare a spec with an earlier one or with what is
-// stored. What metrics, transforms and filters mean is the rollup package's: here they are kept as JSON.
+// stored. How YAML and JSON are read is strictyaml's; what metrics, transforms and filters mean is the rollup package's: here
+// they are kept as JSON.
 //
 // Invariants: what a parser returns is valid and has every default filled in. Every problem of a text is reported at once,
 // each by its path. Parsing the canonical form gives an equal value (of rules: their JSON). No text that the package makes for

@@ -7,19 +7,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"drumlin/internal/strictyaml"
 )
 
 // The methods below read one field of an object, or its default from the vocabulary. A value of the wrong form has been
 // reported by check and reads as absent.
 
-func (o object) given(key string) bool { return o.node.get(key) != nil }
+func (o object) given(key string) bool { return o.node.Get(key) != nil }
 
 // raw returns a scalar's text, or the default.
 func (o object) raw(key string) string {
-	if n := o.node.get(key); n != nil && n.kind != kindList && n.kind != kindMap {
-		return n.text
+	if n := o.node.Get(key); n != nil && n.Kind != strictyaml.List && n.Kind != strictyaml.Map {
+		return n.Text
 	}
-	path := joinPath(o.table, key)
+	path := strictyaml.Join(o.table, key)
 	for _, f := range o.b.children[o.table] {
 		if f.Path == path {
 			return f.Default
@@ -36,8 +38,8 @@ func (o object) text(key string) string { return o.raw(key) }
 
 // need reads a text that must not be empty.
 func (o object) need(key, why string) string {
-	n := o.node.get(key)
-	if n == nil || n.kind != kindList && n.kind != kindMap && n.text == "" {
+	n := o.node.Get(key)
+	if n == nil || n.Kind != strictyaml.List && n.Kind != strictyaml.Map && n.Text == "" {
 		o.problem(key, "is missing: %s", why)
 	}
 	return o.raw(key)
@@ -67,7 +69,7 @@ func orList(words []string) string {
 // json returns a value as canonical JSON.
 func (o object) json(key string) json.RawMessage {
 	var b bytes.Buffer
-	writeJSON(&b, o.node.get(key), "."+joinPath(o.table, key), false)
+	writeJSON(&b, o.node.Get(key), "."+strictyaml.Join(o.table, key), false)
 	return b.Bytes()
 }
 

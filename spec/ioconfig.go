@@ -116,10 +116,10 @@ func (b *builder) keyFormat(o object, out *KafkaFormat) {
 			o.problem("flattenSpec", "belongs to type json")
 		}
 	}
-	columns := o.node.get("columns")
+	columns := o.node.Get("columns")
 	switch kind {
 	case "csv", "tsv":
-		if columns == nil || len(columns.list) != 1 {
+		if columns == nil || len(columns.List) != 1 {
 			o.problem("columns", "must name one column: the whole key is read as one text")
 		}
 		o.b.warnings = append(o.b.warnings, o.shownPath("type")+": the whole key is read as one text, separators and "+
@@ -159,7 +159,7 @@ func (b *builder) flattenSpec(parent object) FlattenSpec {
 
 // flattenType reads a field's type; a bare name is a field at the root.
 func (b *builder) flattenType(item object) string {
-	if !item.given("type") && len(item.node.entries) == 1 {
+	if !item.given("type") && len(item.node.Entries) == 1 {
 		return "root"
 	}
 	return item.oneOf("type", "path", "root")

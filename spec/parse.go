@@ -3,6 +3,8 @@ package spec
 import (
 	"fmt"
 	"slices"
+
+	"drumlin/internal/strictyaml"
 )
 
 // Parse reads a supervisor spec in YAML or JSON. The error is of type Problems and names everything that is wrong.
@@ -12,8 +14,8 @@ func Parse(data []byte) (s *Supervisor, warnings []string, err error) {
 	if root == nil {
 		return nil, nil, problems
 	}
-	if root.kind != kindMap {
-		return nil, nil, Problems{{Message: fmt.Sprintf("a spec is an object with type and spec, not %s", root.kind)}}
+	if root.Kind != strictyaml.Map {
+		return nil, nil, Problems{{Message: fmt.Sprintf("a spec is an object with type and spec, not %s", root.Kind)}}
 	}
 	if problem, ok := notASupervisor(root); ok {
 		return nil, nil, append(problems, problem)
@@ -35,12 +37,12 @@ func Parse(data []byte) (s *Supervisor, warnings []string, err error) {
 
 // notASupervisor tells what is submitted elsewhere, so that its fields are not all called unknown.
 func notASupervisor(root *node) (Problem, bool) {
-	n := root.get("type")
+	n := root.Get("type")
 	switch {
 	case n == nil:
-	case slices.Contains(taskTypes(), n.text):
-		return Problem{"type", n.text + " is a task, not a supervisor: submit it as one"}, true
-	case n.text == "autocompact":
+	case slices.Contains(taskTypes(), n.Text):
+		return Problem{"type", n.Text + " is a task, not a supervisor: submit it as one"}, true
+	case n.Text == "autocompact":
 		return Problem{"type", "auto-compaction is no supervisor here: submit its spec as a datasource's auto-compaction config"}, true
 	}
 	return Problem{}, false
@@ -60,27 +62,27 @@ func specParts() []string { return []string{"dataSchema", "ioConfig", "tuningCon
 
 // nest brings Druid's older form, where dataSchema stands beside type, to the form with spec.
 func nest(root *node) (flat bool, problems Problems) {
-	isPart := func(e entry) bool { return slices.Contains(specParts(), e.key) }
-	if !slices.ContainsFunc(root.entries, isPart) {
+	isPart := func(e strictyaml.Entry) bool { return slices.Contains(specParts(), e.Key) }
+	if !slices.ContainsFunc(root.Entries, isPart) {
 		return false, nil
 	}
-	if root.get("spec") != nil {
-		for _, e := range root.entries {
+	if root.Get("spec") != nil {
+		for _, e := range root.Entries {
 			if isPart(e) {
-				problems = append(problems, Problem{e.key, "given beside spec: it belongs into spec"})
+				problems = append(problems, Problem{e.Key, "given beside spec: it belongs into spec"})
 			}
 		}
-		root.entries = slices.DeleteFunc(root.entries, isPart)
+		root.Entries = slices.DeleteFunc(root.Entries, isPart)
 		return false, problems
 	}
-	inner := &node{kind: kindMap}
-	for _, e := range root.entries {
+	inner := &node{Kind: strictyaml.Map}
+	for _, e := range root.Entries {
 		if isPart(e) {
-			inner.entries = append(inner.entries, e)
+			inner.Entries = append(inner.Entries, e)
 		}
 	}
-	root.entries = slices.DeleteFunc(root.entries, func(e entry) bool { return isPart(e) || e.key == "spec" })
-	root.entries = append(root.entries, entry{"spec", inner})
+	root.Entries = slices.DeleteFunc(root.Entries, func(e strictyaml.Entry) bool { return isPart(e) || e.Key == "spec" })
+	root.Entries = append(root.Entries, strictyaml.Entry{Key: "spec", Value: inner})
 	return true, nil
 }
 

@@ -237,3 +237,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestScalarsKeepWhatWasWritten(t *testing.T) {
+	s, _, err := Parse([]byte(`
+type: kafka
+suspended: TRUE
+spec:
+  dataSchema:
+    dataSource: 0123
+    timestampSpec: {column: True, format: iso}
+    dimensionsSpec: {dimensions: [a]}
+    granularitySpec: {rollup: False}
+  ioConfig: {topic: t, inputFormat: {type: json}, consumerProperties: {client.rack: True}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkCanonical(t, s)
+	if !s.Suspended || s.DataSchema.Rollup || s.DataSchema.DataSource != "0123" || s.DataSchema.Timestamp.Column != "True" ||
+		s.IO.ConsumerProperties["client.rack"] != "True" {
+		t.Errorf("%s: %s", s, s.Canonical)
+	}
+}

@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"drumlin/internal/nearest"
+	"drumlin/internal/strictyaml"
 )
 
 // ParseTask reads a task in YAML or JSON, in any of Druid's generations. The error is of type Problems and names everything
 // that is wrong. Warnings name what was accepted without effect. What the datasource's rows allow is not looked at.
 func ParseTask(data []byte) (t *Task, warnings []string, err error) {
-	root, problems := readRoot(data, kindMap, "a task is an object with type and dataSource")
+	root, problems := readRoot(data, strictyaml.Map, "a task is an object with type and dataSource")
 	if root == nil {
 		return nil, nil, problems
 	}
@@ -35,10 +36,10 @@ func ParseTask(data []byte) (t *Task, warnings []string, err error) {
 
 // readRoot reads a text whose outermost value must be of a kind. The problems are those that do not keep it from being
 // read; a nil root comes with those that do.
-func readRoot(data []byte, kind nodeKind, want string) (*node, Problems) {
+func readRoot(data []byte, kind strictyaml.Kind, want string) (*node, Problems) {
 	root, problems := readTree(data)
-	if root != nil && root.kind != kind {
-		return nil, append(problems, Problem{Message: fmt.Sprintf("%s, not %s", want, root.kind)})
+	if root != nil && root.Kind != kind {
+		return nil, append(problems, Problem{Message: fmt.Sprintf("%s, not %s", want, root.Kind)})
 	}
 	return root, problems
 }
@@ -48,21 +49,21 @@ func taskTypes() []string {
 }
 
 func taskVocabulary(root *node) ([]Field, Problem) {
-	n := root.get("type")
+	n := root.Get("type")
 	switch {
-	case n == nil || n.kind == kindList || n.kind == kindMap || n.text == "":
+	case n == nil || n.Kind == strictyaml.List || n.Kind == strictyaml.Map || n.Text == "":
 		return nil, Problem{"type", "is missing: it must be " + orList(taskTypes())}
-	case n.text == string(TaskCompact):
+	case n.Text == string(TaskCompact):
 		return CompactFields(), Problem{}
-	case n.text == string(TaskKill):
+	case n.Text == string(TaskKill):
 		return KillFields(), Problem{}
-	case n.text == string(TaskMarkUnused):
+	case n.Text == string(TaskMarkUnused):
 		return MarkUnusedFields(), Problem{}
-	case n.text == "kafka":
+	case n.Text == "kafka":
 		return nil, Problem{"type", "a kafka spec is a supervisor, not a task: submit it as one"}
 	}
-	message := fmt.Sprintf("%s is not supported; it must be %s", shown(n.text), orList(taskTypes()))
-	return nil, Problem{"type", message + didYouMean(nearest.Name(n.text, taskTypes()))}
+	message := fmt.Sprintf("%s is not supported; it must be %s", shown(n.Text), orList(taskTypes()))
+	return nil, Problem{"type", message + nearest.Question(nearest.Name(n.Text, taskTypes()))}
 }
 
 // defaultRetries is how often a task is tried again that has no tuningConfig.
@@ -217,23 +218,23 @@ func (o object) ids(key string) []string {
 
 // texts reads a list of texts, each once; empty ones are problems. nil: not given.
 func (o object) texts(key string) []string {
-	list := o.node.get(key)
-	if list == nil || list.kind != kindList {
+	list := o.node.Get(key)
+	if list == nil || list.Kind != strictyaml.List {
 		return nil
 	}
-	out := make([]string, 0, len(list.list))
-	seen := make(map[string]bool, len(list.list))
-	for i, n := range list.list {
-		if n.kind != kindString {
+	out := make([]string, 0, len(list.List))
+	seen := make(map[string]bool, len(list.List))
+	for i, n := range list.List {
+		if n.Kind != strictyaml.String {
 			continue // reported
 		}
-		if n.text == "" {
+		if n.Text == "" {
 			o.problem(fmt.Sprintf("%s[%d]", key, i), "must not be empty")
 		}
-		if !seen[n.text] {
-			out = append(out, n.text)
+		if !seen[n.Text] {
+			out = append(out, n.Text)
 		}
-		seen[n.text] = true
+		seen[n.Text] = true
 	}
 	return out
 }

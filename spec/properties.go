@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drumlin/internal/nearest"
+	"drumlin/internal/strictyaml"
 )
 
 // KafkaProperties returns what is known of ioConfig.consumerProperties; Path is the property's name. Properties that
@@ -71,8 +72,8 @@ const hiddenValue = "<hidden>"
 
 // kafkaProperties reads consumerProperties. Messages never hold a value.
 func (b *builder) kafkaProperties(o object) map[string]string {
-	n := o.node.get("consumerProperties")
-	if n == nil || n.kind != kindMap {
+	n := o.node.Get("consumerProperties")
+	if n == nil || n.Kind != strictyaml.Map {
 		return map[string]string{}
 	}
 	known := KafkaProperties()
@@ -80,26 +81,26 @@ func (b *builder) kafkaProperties(o object) map[string]string {
 	for i, f := range known {
 		names[i] = f.Path
 	}
-	out := make(map[string]string, len(n.entries))
-	for _, e := range n.entries {
-		path := o.shownPath("consumerProperties") + "." + e.key
-		i := slices.Index(names, e.key)
+	out := make(map[string]string, len(n.Entries))
+	for _, e := range n.Entries {
+		path := o.shownPath("consumerProperties") + "." + e.Key
+		i := slices.Index(names, e.Key)
 		switch {
 		case i < 0:
-			b.problem(path, "unknown Kafka property"+didYouMean(nearest.Name(e.key, names)))
+			b.problem(path, "unknown Kafka property"+nearest.Question(nearest.Name(e.Key, names)))
 		case known[i].Class == Refused:
-			if !e.value.saysNothing() {
+			if !saysNothing(e.Value) {
 				b.problem(path, "refused: "+known[i].Note)
 			}
-		case e.value.kind == kindNull:
-		case e.value.kind == kindList || e.value.kind == kindMap:
+		case e.Value.Kind == strictyaml.Null:
+		case e.Value.Kind == strictyaml.List || e.Value.Kind == strictyaml.Map:
 			b.problem(path, "must be a text")
 		default:
 			if known[i].Class == Ignored {
 				b.warn(path, known[i].Note)
 			}
-			e.value.kind = kindString
-			out[e.key] = e.value.text
+			e.Value.Kind = strictyaml.String
+			out[e.Key] = e.Value.Text
 		}
 	}
 	b.checkKafkaProperties(o.shownPath("consumerProperties"), out)
@@ -151,11 +152,4 @@ func (b *builder) checkStandsAlone(path string, p map[string]string) {
 			b.problem(path+"."+name, "must be given if, and only if, security.protocol is SASL_PLAINTEXT or SASL_SSL")
 		}
 	}
-}
-
-func didYouMean(name string) string {
-	if name == "" {
-		return ""
-	}
-	return "; did you mean " + name + "?"
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"drumlin/internal/strictyaml"
 )
 
 const maxRules = 1000
@@ -12,20 +14,20 @@ const maxRules = 1000
 // that is wrong. Warnings name what was accepted without effect. An empty list is none: everything is kept. The
 // canonical form is the JSON of the result.
 func ParseRules(data []byte) (rules []Rule, warnings []string, err error) {
-	root, problems := readRoot(data, kindList, "rules are a list of objects")
+	root, problems := readRoot(data, strictyaml.List, "rules are a list of objects")
 	if root == nil {
 		return nil, nil, problems
 	}
 	b := newBuilder(RuleFields(), false)
 	b.problems = problems
-	if len(root.list) > maxRules {
-		b.problem("", fmt.Sprintf("there are %d rules; at most %d are read", len(root.list), maxRules))
+	if len(root.List) > maxRules {
+		b.problem("", fmt.Sprintf("there are %d rules; at most %d are read", len(root.List), maxRules))
 	}
-	rules = make([]Rule, 0, len(root.list))
-	for i, n := range root.list {
+	rules = make([]Rule, 0, len(root.List))
+	for i, n := range root.List {
 		at := fmt.Sprintf("[%d]", i)
-		if n.kind != kindMap {
-			b.problem(at, fmt.Sprintf("must be an object, not %s", n.kind))
+		if n.Kind != strictyaml.Map {
+			b.problem(at, fmt.Sprintf("must be an object, not %s", n.Kind))
 			continue
 		}
 		o := object{b: b, node: n, shown: at}

@@ -3,7 +3,7 @@
 // docs/config.md.
 //
 // It never opens a file, a network connection or the environment by itself: the caller gives the text and a way to look up
-// variables. It decides nothing about data, and knows no other part of Drumlin but other helpers.
+// variables. It decides nothing about data, and knows no other part of Drumlin but other helpers: strictyaml reads the text.
 //
 // Invariants: every problem of a text is reported at once, each with its path and line. A field that does not exist is a
 // problem. No text that the package makes holds a secret, a value that came from the environment, or a part of the file that

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"drumlin/internal/strictyaml"
 	"drumlin/internal/testkit"
 )
 
@@ -21,7 +22,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 	var walk func(section reflect.Value, path string)
 	walk = func(section reflect.Value, path string) {
 		for _, s := range slots(section) {
-			full := join(path, s.name)
+			full := strictyaml.Join(path, s.name)
 			want = append(want, full)
 			if s.section.IsValid() {
 				walk(s.section, full)
@@ -69,11 +70,11 @@ func TestDocumentation(t *testing.T) {
 	walk = func(section reflect.Value, path string) {
 		for _, s := range slots(section) {
 			if s.section.IsValid() {
-				walk(s.section, join(path, s.name))
+				walk(s.section, strictyaml.Join(path, s.name))
 				continue
 			}
 			if text := valueText(s.field); text != `""` {
-				values[join(path, s.name)] = "`" + strings.Trim(text, `"`) + "`"
+				values[strictyaml.Join(path, s.name)] = "`" + strings.Trim(text, `"`) + "`"
 			}
 		}
 	}

@@ -1,110 +1,37 @@
 package config
 
 import (
-	"bytes"
-	"errors"
+	"cmp"
 	"fmt"
 	"reflect"
-	"strings"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"slices"
 
 	"drumlin/internal/secure"
+	"drumlin/internal/strictyaml"
 )
 
-// Limits of a text, which keep the YAML parser from running out of stack.
-const (
-	maxTextBytes = 256 << 10
-	maxDepth     = 32
-)
+// options bound a text, which is written by people who run the process: a limit met is a mistake.
+func options() strictyaml.Options {
+	return strictyaml.Options{MaxBytes: 256 << 10, MaxDepth: 32, MaxValues: 50_000}
+}
 
 // Parse reads a configuration over the defaults. The error is Problems: all that cannot be read. Whether the values make
 // sense is for Validate to say, once further fields have been set. getenv looks up variables, as os.Getenv does.
 func Parse(data []byte, getenv func(string) string) (Server, error) {
 	server := Default()
-	body, err := readYAML(data)
-	if err != nil {
-		return server, Problems{{Message: err.Error()}}
-	}
-	if body == nil {
-		return server, nil // an empty file: the defaults
-	}
+	doc := strictyaml.Read(data, options())
 	r := &reader{getenv: getenv}
-	r.section(body, "", reflect.ValueOf(&server).Elem())
+	for _, p := range doc.Problems {
+		if p.Line > 0 {
+			p.Path = orRoot(p.Path)
+		}
+		r.problems = append(r.problems, Problem(p))
+	}
+	if doc.Root != nil {
+		r.section(doc.Root, "", reflect.ValueOf(&server).Elem())
+	}
+	slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	return server, r.problems.asError()
-}
-
-// readYAML returns the one document of a text, or nil where it holds none.
-func readYAML(data []byte) (body ast.Node, err error) {
-	defer func() {
-		// The YAML parser is not ours and the text comes from outside: a fault of the parser is the text's problem.
-		if p := recover(); p != nil {
-			body, err = nil, errors.New("the text is not valid YAML")
-		}
-	}()
-	if len(data) > maxTextBytes {
-		return nil, fmt.Errorf("the text has more than %d bytes", maxTextBytes)
-	}
-	if line := tooDeep(data); line > 0 {
-		return nil, fmt.Errorf("line %d is nested more than %d levels deep", line, maxDepth)
-	}
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		return nil, yamlError(err)
-	}
-	for _, doc := range file.Docs {
-		switch {
-		case doc == nil || doc.Body == nil || doc.Body.Type() == ast.NullType || doc.Body.Type() == ast.CommentType:
-		case body != nil:
-			return nil, errors.New("the text holds several YAML documents: one process has one")
-		default:
-			body = doc.Body
-		}
-	}
-	return body, nil
-}
-
-// yamlError leaves out the excerpt of the text that the parser adds: it may hold a password.
-func yamlError(err error) error {
-	var yamlErr yaml.Error
-	if errors.As(err, &yamlErr) {
-		if token := yamlErr.GetToken(); token != nil && token.Position != nil {
-			return fmt.Errorf("the text is not valid YAML at line %d, column %d", token.Position.Line, token.Position.Column)
-		}
-	}
-	return errors.New("the text is not valid YAML")
-}
-
-// tooDeep returns the line where nesting passes maxDepth, or 0. It counts brackets without regard to quotes, and the markers
-// that a line begins with.
-func tooDeep(data []byte) (line int) {
-	depth := 0
-	for i, text := range bytes.Split(data, []byte("\n")) {
-		for _, c := range text {
-			switch c {
-			case '[', '{':
-				depth++
-			case ']', '}':
-				depth = max(depth-1, 0)
-			}
-			if depth > maxDepth {
-				return i + 1
-			}
-		}
-		markers := 0
-		for _, word := range bytes.Fields(text) {
-			if !bytes.ContainsAny(word[:1], "-?!&*") {
-				break
-			}
-			markers++
-		}
-		if markers > maxDepth {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 type reader struct {
@@ -112,19 +39,18 @@ type reader struct {
 	problems Problems
 }
 
-func (r *reader) problem(at ast.Node, path, format string, args ...any) {
-	line := 0
-	if at != nil && at.GetToken() != nil && at.GetToken().Position != nil {
-		line = at.GetToken().Position.Line
-	}
+func (r *reader) problem(line int, path, format string, args ...any) {
 	r.problems = append(r.problems, Problem{Path: path, Line: line, Message: fmt.Sprintf(format, args...)})
 }
 
 // section reads a mapping into a struct. Nothing in place of the mapping leaves the defaults.
-func (r *reader) section(n ast.Node, path string, into reflect.Value) {
-	values, ok := mapping(n)
-	if !ok {
-		r.problem(n, orRoot(path), "fields are wanted here, such as %s", slots(into)[0].name+": …")
+func (r *reader) section(n *strictyaml.Node, path string, into reflect.Value) {
+	switch n.Kind {
+	case strictyaml.Unread: // reported
+		return
+	case strictyaml.Map:
+	default:
+		r.problem(n.Line, orRoot(path), "fields are wanted here, such as %s", slots(into)[0].name+": …")
 		return
 	}
 	known := make(map[string]slot)
@@ -133,45 +59,23 @@ func (r *reader) section(n ast.Node, path string, into reflect.Value) {
 		known[s.name] = s
 		names = append(names, s.name)
 	}
-	for _, v := range values {
-		key, ok := r.key(v, path, known)
-		if !ok {
-			continue
-		}
-		s, ok := known[key]
+	for _, e := range n.Entries {
+		s, ok := known[e.Key]
+		at := strictyaml.Join(path, e.Key)
 		switch {
 		case !ok:
-			r.problem(v.Key, join(path, shown(key)), "there is no such field%s", suggest(path, key, names))
-		case isNull(v.Value):
+			r.problem(e.Line, at, "there is no such field%s", suggest(path, e.Key, names))
+		case e.Value.Kind == strictyaml.Null:
 		case s.section.IsValid():
-			r.section(v.Value, join(path, key), s.section)
+			r.section(e.Value, at, s.section)
 		default:
-			r.field(v.Value, join(path, key), s.field)
+			r.field(e.Value, at, s.field)
 		}
-		delete(known, key)
 	}
-}
-
-// key reads the name of a field. A field that was given before is no longer in open.
-func (r *reader) key(v *ast.MappingValueNode, path string, open map[string]slot) (string, bool) {
-	if v.Key.IsMergeKey() {
-		r.problem(v.Key, orRoot(path), "merge keys (<<) are not read: write the fields out")
-		return "", false
-	}
-	key, ok := scalar(v.Key)
-	if !ok {
-		r.problem(v.Key, orRoot(path), "a field's name must be a text")
-		return "", false
-	}
-	if _, first := open[key]; !first && knownPath(join(path, key)) {
-		r.problem(v.Key, join(path, key), "it is given twice")
-		return "", false
-	}
-	return key, true
 }
 
 // field reads a value that is not a section.
-func (r *reader) field(n ast.Node, path string, field any) {
+func (r *reader) field(n *strictyaml.Node, path string, field any) {
 	switch field := field.(type) {
 	case *[]Token:
 		r.tokens(n, path, field)
@@ -180,9 +84,9 @@ func (r *reader) field(n ast.Node, path string, field any) {
 		r.properties(n, path, field)
 		return
 	case *[]string:
-		if items, ok := n.(*ast.SequenceNode); ok {
+		if n.Kind == strictyaml.List {
 			*field = nil
-			for i, item := range items.Values {
+			for i, item := range n.List {
 				if text, ok := r.text(item, fmt.Sprintf("%s[%d]", path, i)); ok {
 					*field = append(*field, text)
 				}
@@ -195,117 +99,69 @@ func (r *reader) field(n ast.Node, path string, field any) {
 		return
 	}
 	if err := assign(field, text); err != nil {
-		r.problem(n, path, "%s", err.Error())
+		r.problem(n.Line, path, "%s", err.Error())
 	}
 }
 
-func (r *reader) tokens(n ast.Node, path string, into *[]Token) {
-	items, ok := n.(*ast.SequenceNode)
-	if !ok {
-		r.problem(n, path, "a list is wanted here, of {name, role, secret}")
+func (r *reader) tokens(n *strictyaml.Node, path string, into *[]Token) {
+	switch n.Kind {
+	case strictyaml.Unread: // reported
+		return
+	case strictyaml.List:
+	default:
+		r.problem(n.Line, path, "a list is wanted here, of {name, role, secret}")
 		return
 	}
 	*into = nil
-	if len(items.Values) > 0 {
-		*into = make([]Token, len(items.Values))
+	if len(n.List) > 0 {
+		*into = make([]Token, len(n.List))
 	}
-	for i, item := range items.Values {
+	for i, item := range n.List {
 		r.section(item, fmt.Sprintf("%s[%d]", path, i), reflect.ValueOf(&(*into)[i]).Elem())
 	}
 }
 
-func (r *reader) properties(n ast.Node, path string, into *map[string]secure.Secret) {
-	values, ok := mapping(n)
-	if !ok {
-		r.problem(n, path, "properties are wanted here, such as client.rack: eu-1a")
+func (r *reader) properties(n *strictyaml.Node, path string, into *map[string]secure.Secret) {
+	switch n.Kind {
+	case strictyaml.Unread: // reported
+		return
+	case strictyaml.Map:
+	default:
+		r.problem(n.Line, path, "properties are wanted here, such as client.rack: eu-1a")
 		return
 	}
-	if len(values) == 0 {
+	if len(n.Entries) == 0 {
 		return
 	}
-	*into = make(map[string]secure.Secret, len(values))
-	for _, v := range values {
-		key, ok := scalar(v.Key)
-		if !ok || v.Key.IsMergeKey() {
-			r.problem(v.Key, path, "a property's name must be a text")
-			continue
-		}
-		if _, twice := (*into)[key]; twice {
-			r.problem(v.Key, join(path, shown(key)), "it is given twice")
-			continue
-		}
-		if text, ok := r.text(v.Value, join(path, shown(key))); ok {
-			(*into)[key] = secure.Secret(text)
+	*into = make(map[string]secure.Secret, len(n.Entries))
+	for _, e := range n.Entries {
+		if text, ok := r.text(e.Value, strictyaml.Join(path, e.Key)); ok {
+			(*into)[e.Key] = secure.Secret(text)
 		}
 	}
 }
 
 // text reads one value, with variables replaced.
-func (r *reader) text(n ast.Node, path string) (string, bool) {
-	text, ok := scalar(n)
-	if !ok {
-		switch n.(type) {
-		case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-			r.problem(n, path, "anchors, aliases and tags are not read: write the value out")
-		default:
-			r.problem(n, path, "one value is wanted here")
-		}
+func (r *reader) text(n *strictyaml.Node, path string) (string, bool) {
+	switch n.Kind {
+	case strictyaml.String, strictyaml.Bool, strictyaml.Number:
+	case strictyaml.Unread: // reported
+		return "", false
+	default:
+		r.problem(n.Line, path, "one value is wanted here")
 		return "", false
 	}
-	text, err := expand(text, r.getenv)
+	text, err := expand(n.Text, r.getenv)
 	if err != nil {
-		r.problem(n, path, "%s", err.Error())
+		r.problem(n.Line, path, "%s", err.Error())
 		return "", false
 	}
 	return text, true
 }
-
-// scalar returns the text of a value as it was written.
-func scalar(n ast.Node) (string, bool) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return strings.ToValidUTF8(n.Value, "\uFFFD"), true
-	case *ast.LiteralNode:
-		return strings.ToValidUTF8(n.Value.Value, "\uFFFD"), true
-	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
-		return n.GetToken().Value, true
-	case ast.MapKeyNode:
-		if key, ok := n.(*ast.MappingKeyNode); ok {
-			return scalar(key.Value)
-		}
-	}
-	return "", false
-}
-
-func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	}
-	return nil, false
-}
-
-func isNull(n ast.Node) bool { return n == nil || n.Type() == ast.NullType }
 
 func orRoot(path string) string {
 	if path == "" {
 		return "the file"
 	}
 	return path
-}
-
-// shown is a name from outside in a message.
-func shown(name string) string {
-	const maxShownBytes = 80
-	if len(name) > maxShownBytes {
-		name = strings.ToValidUTF8(name[:maxShownBytes], "") + "…"
-	}
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return '\uFFFD'
-		}
-		return c
-	}, name)
 }

@@ -13,6 +13,7 @@ import (
 
 	"drumlin/internal/kafkaprops"
 	"drumlin/internal/secure"
+	"drumlin/internal/strictyaml"
 )
 
 // hiddenText stands where a secret is set.
@@ -61,7 +62,7 @@ func (p *printer) note(indent, path string) {
 
 func (p *printer) section(section reflect.Value, indent, path string) {
 	for i, s := range slots(section) {
-		full := join(path, s.name)
+		full := strictyaml.Join(path, s.name)
 		if indent == "" && i > 0 {
 			p.line("", "")
 		}

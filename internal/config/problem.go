@@ -3,8 +3,6 @@ package config
 import (
 	"fmt"
 	"strings"
-
-	"drumlin/internal/nearest"
 )
 
 // Problem is one thing that is wrong with a configuration. Path is empty where the text as a whole cannot be read, Line is 0
@@ -46,12 +44,4 @@ func (ps Problems) asError() error {
 		return nil
 	}
 	return ps
-}
-
-// didYouMean ends a message with the candidate that is nearest to what was written, if one is near.
-func didYouMean(written string, candidates []string) string {
-	if best := nearest.Name(written, candidates); best != "" {
-		return "; did you mean " + best + "?"
-	}
-	return ""
 }

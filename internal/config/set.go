@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"drumlin/internal/kafkaprops"
+	"drumlin/internal/nearest"
 	"drumlin/internal/secure"
+	"drumlin/internal/strictyaml"
 )
 
 const propertiesPath = "kafka.properties"
@@ -32,13 +34,13 @@ func (s *Server) Set(path, value string) error {
 		found, ok := find(section, name)
 		switch {
 		case !ok:
-			return Problems{{Path: shown(path), Message: "there is no such field" + suggest("", path, leafPaths())}}
+			return Problems{{Path: strictyaml.Shown(path), Message: "there is no such field" + suggest("", path, leafPaths())}}
 		case found.section.IsValid() && nested:
 			section, rest = found.section, further
 		case found.section.IsValid():
 			return Problems{{Path: path, Message: "it holds fields: set one of them, such as " + path + "." + slots(found.section)[0].name}}
 		case nested:
-			return Problems{{Path: shown(path), Message: "there is no such field" + suggest("", path, leafPaths())}}
+			return Problems{{Path: strictyaml.Shown(path), Message: "there is no such field" + suggest("", path, leafPaths())}}
 		default:
 			return setField(found.field, path, value)
 		}
@@ -64,7 +66,7 @@ func (s *Server) SetAll(overrides []string) error {
 	for _, override := range overrides {
 		path, value, ok := strings.Cut(override, "=")
 		if !ok {
-			problems = append(problems, Problem{Message: fmt.Sprintf("--set %s: write PATH=VALUE, such as query.threads=2", shown(override))})
+			problems = append(problems, Problem{Message: fmt.Sprintf("--set %s: write PATH=VALUE, such as query.threads=2", strictyaml.Shown(override))})
 			continue
 		}
 		if err := s.Set(strings.TrimSpace(path), value); err != nil {
@@ -83,34 +85,14 @@ func find(section reflect.Value, name string) (slot, bool) {
 	return slot{}, false
 }
 
-func knownPath(path string) bool {
-	path = withoutIndexes(path)
-	for _, f := range Fields() {
-		if f.Path == path {
-			return true
-		}
-	}
-	return false
-}
-
-// withoutIndexes makes access.tokens[3].name into access.tokens[].name.
-func withoutIndexes(path string) string {
-	before, rest, ok := strings.Cut(path, "[")
-	if !ok {
-		return path
-	}
-	_, after, _ := strings.Cut(rest, "]")
-	return before + "[]" + after
-}
-
 // suggest names the nearest field beside, or else the place where a field of this name is.
 func suggest(path, key string, beside []string) string {
-	if near := didYouMean(key, beside); near != "" {
+	if near := nearest.Question(nearest.Name(key, beside)); near != "" {
 		return near
 	}
 	for _, leaf := range leafPaths() {
 		if strings.HasSuffix(strings.ToLower(leaf), "."+strings.ToLower(key)) {
-			return "; did you mean " + leaf + "?"
+			return nearest.Question(leaf)
 		}
 	}
 	if path == "" {
@@ -127,10 +109,10 @@ func leafPaths() []string {
 	walk = func(section reflect.Value, path string) {
 		for _, s := range slots(section) {
 			if s.section.IsValid() {
-				walk(s.section, join(path, s.name))
+				walk(s.section, strictyaml.Join(path, s.name))
 				continue
 			}
-			out = append(out, join(path, s.name))
+			out = append(out, strictyaml.Join(path, s.name))
 		}
 	}
 	walk(reflect.ValueOf(&server).Elem(), "")

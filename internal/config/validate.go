@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"drumlin/internal/kafkaprops"
+	"drumlin/internal/nearest"
 	"drumlin/internal/secure"
+	"drumlin/internal/strictyaml"
 )
 
 // Validate reports everything that would keep the process from running, all at once. The error is Problems.
@@ -37,7 +39,7 @@ func (c *checker) problem(path, format string, args ...any) {
 
 func (c *checker) oneOf(path, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		c.problem(path, "%q is not one of: %s%s", shown(value), strings.Join(allowed, ", "), didYouMean(value, allowed))
+		c.problem(path, "%q is not one of: %s%s", strictyaml.Shown(value), strings.Join(allowed, ", "), nearest.Question(nearest.Name(value, allowed)))
 	}
 }
 
@@ -46,7 +48,7 @@ func (c *checker) address(path, value string, lowestPort int) {
 	host, port, err := net.SplitHostPort(value)
 	n, portErr := strconv.Atoi(port)
 	if err != nil || host == "" || strings.ContainsAny(host, "/ @") || portErr != nil || n < lowestPort || n > 65535 {
-		c.problem(path, "%q is not HOST:PORT, such as 127.0.0.1:8888", shown(value))
+		c.problem(path, "%q is not HOST:PORT, such as 127.0.0.1:8888", strictyaml.Shown(value))
 	}
 }
 
@@ -82,11 +84,11 @@ func (s Server) checkProcess(c *checker) {
 	for i, role := range s.Roles {
 		c.oneOf(fmt.Sprintf("roles[%d]", i), role, AllRoles()...)
 		if slices.Index(s.Roles, role) < i {
-			c.problem(fmt.Sprintf("roles[%d]", i), "%s is named twice", shown(role))
+			c.problem(fmt.Sprintf("roles[%d]", i), "%s is named twice", strictyaml.Shown(role))
 		}
 	}
 	if s.Node.ID != "" && !validNodeID(s.Node.ID) {
-		c.problem("node.id", "%q has characters other than letters, digits, '.', '_' and '-', or more than %d", shown(s.Node.ID), maxNodeIDBytes)
+		c.problem("node.id", "%q has characters other than letters, digits, '.', '_' and '-', or more than %d", strictyaml.Shown(s.Node.ID), maxNodeIDBytes)
 	}
 	c.oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", s.Log.Format, "text", "json")
@@ -137,17 +139,17 @@ func (s Server) checkAccess(c *checker) {
 		path := fmt.Sprintf("access.tokens[%d]", i)
 		// The value is not shown: role and secret stand side by side, and somebody swaps them.
 		if roles := []string{"read", "write", "admin"}; !slices.Contains(roles, t.Role) {
-			c.problem(path+".role", "it is not one of: %s%s", strings.Join(roles, ", "), didYouMean(t.Role, roles))
+			c.problem(path+".role", "it is not one of: %s%s", strings.Join(roles, ", "), nearest.Question(nearest.Name(t.Role, roles)))
 		}
 		if _, err := secure.NewAccess([]secure.Token{{Name: t.Name, Role: secure.RoleRead, Secret: t.Secret}}); err != nil {
 			c.problem(path, "%s", withoutNumber(err))
 		}
 		for _, other := range s.Access.Tokens[:i] {
 			if other.Name == t.Name && t.Name != "" {
-				c.problem(path+".name", "%q is the name of another token", shown(t.Name))
+				c.problem(path+".name", "%q is the name of another token", strictyaml.Shown(t.Name))
 			}
 			if other.Secret == t.Secret && t.Secret != "" {
-				c.problem(path+".secret", "it is also that of %q: every token needs its own", shown(other.Name))
+				c.problem(path+".secret", "it is also that of %q: every token needs its own", strictyaml.Shown(other.Name))
 			}
 		}
 	}
@@ -179,7 +181,7 @@ func (s Server) checkStores(c *checker) {
 		c.endpoint(fmt.Sprintf("etcd.endpoints[%d]", i), endpoint)
 	}
 	if p := s.Etcd.Prefix; !strings.HasPrefix(p, "/") || len(p) < 2 || strings.HasSuffix(p, "/") || strings.Contains(p, "//") {
-		c.problem("etcd.prefix", "%q is not like /drumlin: it begins with / and does not end with it", shown(p))
+		c.problem("etcd.prefix", "%q is not like /drumlin: it begins with / and does not end with it", strictyaml.Shown(p))
 	}
 	if s.Etcd.Password != "" && s.Etcd.Username == "" {
 		c.problem("etcd.username", "name the user whose password this is")
@@ -193,7 +195,7 @@ func (s Server) checkStores(c *checker) {
 		c.address(fmt.Sprintf("kafka.bootstrapServers[%d]", i), server, 1)
 	}
 	if _, twice := s.Kafka.Properties[bootstrapProperty]; twice {
-		c.problem(join(propertiesPath, bootstrapProperty), "brokers are named in kafka.bootstrapServers")
+		c.problem(strictyaml.Join(propertiesPath, bootstrapProperty), "brokers are named in kafka.bootstrapServers")
 	} else if err := kafkaprops.Check(s.Kafka.ClientProperties()); err != nil {
 		c.problem(propertiesPath, "%s", err.Error())
 	}
@@ -226,7 +228,7 @@ func (s Server) checkObjects(c *checker) {
 		}
 	}
 	if strings.HasPrefix(o.Prefix, "/") || strings.Contains(o.Prefix, "//") {
-		c.problem("objects.s3.prefix", "%q begins with / or holds //: names of objects do not", shown(o.Prefix))
+		c.problem("objects.s3.prefix", "%q begins with / or holds //: names of objects do not", strictyaml.Shown(o.Prefix))
 	}
 	if (o.AccessKeyID == "") != (o.SecretAccessKey == "") {
 		c.problem("objects.s3.accessKeyId", "accessKeyId and secretAccessKey go together: give both, or neither to use the SDK's usual places")
@@ -289,11 +291,11 @@ func shownURL(value string) string {
 	if before, after, ok := strings.Cut(value, "@"); ok {
 		scheme, _, found := strings.Cut(before, "://")
 		if found {
-			return shown(scheme + "://…@" + after)
+			return strictyaml.Shown(scheme + "://…@" + after)
 		}
-		return shown("…@" + after)
+		return strictyaml.Shown("…@" + after)
 	}
-	return shown(value)
+	return strictyaml.Shown(value)
 }
 
 // problemsOf returns the problems in an error of this package.

@@ -32,13 +32,6 @@ func slots(section reflect.Value) []slot {
 	return out
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
 // assign puts a text into a field of one value. Its errors do not hold the text, which may be a secret.
 func assign(field any, text string) (err error) {
 	switch field := field.(type) {

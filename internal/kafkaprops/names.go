@@ -110,16 +110,9 @@ func checkNames(properties map[string]string) error {
 			return fmt.Errorf("%s is refused: use PLAIN or SCRAM", name)
 		}
 		if !slices.Contains(used, name) && !slices.Contains(ignored, name) {
-			return fmt.Errorf("%s is not a known Kafka property%s", name, didYouMean(name))
+			near := nearest.Within(name, slices.Concat(used, ignored), 2)
+			return fmt.Errorf("%s is not a known Kafka property%s", name, nearest.Question(near))
 		}
 	}
 	return nil
-}
-
-// didYouMean finds the known name that differs in one place or two.
-func didYouMean(name string) string {
-	if best := nearest.Within(name, slices.Concat(used, ignored), 2); best != "" {
-		return "; did you mean " + best + "?"
-	}
-	return ""
 }

@@ -36,7 +36,7 @@ var layers = [][]string{
 var helpers = []string{
 	"internal/failpoint", "internal/progress", "internal/table", "internal/ndjson", "internal/generate",
 	"internal/producer", "internal/devbroker", "internal/devetcd", "internal/kafkaprops", "internal/secure", "internal/config",
-	"internal/nearest", "internal/retrying",
+	"internal/nearest", "internal/strictyaml", "internal/retrying",
 }
 
 // testOnly may be imported by tests alone.
@@ -52,7 +52,7 @@ var doors = map[string][]string{
 	"github.com/duckdb":                           {"duckdb"},
 	"github.com/spf13/cobra":                      {"internal/cli", "cmd/drumlin"},
 	"github.com/aws":                              {"objectstore"},
-	"github.com/goccy/go-yaml":                    {"spec", "internal/cli", "internal/config"},
+	"github.com/goccy/go-yaml":                    {"internal/strictyaml"},
 	"github.com/oklog/run":                        {"internal/app"},
 	"github.com/axiomhq/hyperloglog":              {"rollup"},
 	"github.com/DataDog/sketches-go":              {"rollup"},

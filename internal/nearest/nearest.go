@@ -21,6 +21,14 @@ func Within(written string, names []string, edits int) string {
 	return best
 }
 
+// Question ends a message with the name that was probably meant, where there is one.
+func Question(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "; did you mean " + name + "?"
+}
+
 // Edits counts insertions, deletions, replacements and swaps of neighbours (each pair swapped once) of bytes, and gives up
 // with limit where there are at least as many.
 func Edits(a, b string, limit int) int {
