@@ -130,9 +130,16 @@ func (p Period) String() string {
 	return out
 }
 
-// parseInstant reads an ISO 8601 date or date and time, UTC where it names no zone, or Unix milliseconds.
+// longestBareDate is the number of digits of 20260131, a date without hyphens.
+const longestBareDate = 8
+
+// parseInstant reads an ISO 8601 date or date and time, UTC where it names no zone, or Unix milliseconds. A number that could
+// be a date without hyphens is refused: read as milliseconds it would lie in the first day of 1970.
 func parseInstant(s string) (millis int64, err error) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil && len(s) > 4 {
+		if n >= 0 && len(s) <= longestBareDate {
+			return 0, fmt.Errorf("%s may be a date or Unix milliseconds: write a date such as 2026-01-31", shown(s))
+		}
 		return n, nil
 	}
 	for _, layout := range []string{
