@@ -12,7 +12,7 @@ import (
 )
 
 // patience is how long a test waits for something that ought to happen at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // serve answers on a port of its own until the test ends.
 func serve(t testing.TB, o ServerOptions) (address string) {
