@@ -217,7 +217,7 @@ func (r *rig) expectLog() {
 			return
 		}
 		before = len(log)
-		time.Sleep(300 * time.Millisecond) // longer than the cleaner sleeps
+		time.Sleep(time.Second) // several times what the cleaner sleeps and works, on a busy machine too
 	}
 }
 

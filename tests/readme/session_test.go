@@ -25,9 +25,9 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(harness.Main(m, &binary)) }
 
 const (
-	commandBudget = 2 * time.Minute  // for one command
-	killBudget    = 5 * time.Second  // until a script's shell has killed what it started
-	settleBudget  = 40 * time.Second // until an answer is as documented: a table may first read a million records
+	commandBudget = 5 * time.Minute  // for one command
+	killBudget    = 30 * time.Second // until a script's shell has killed what it started
+	settleBudget  = 2 * time.Minute  // until an answer is as documented: a table may first read a million records
 )
 
 // startServer is the script that starts the server: TestMakeDev runs it.
