@@ -18,7 +18,7 @@ import (
 // logins are all ways to connect, as properties of the server.
 func logins(t *testing.T, k *harness.Kafka, ca *testkit.CA) map[string]map[string]string {
 	t.Helper()
-	own := ca.Client(t, "drumlin")
+	own := ca.Client(t, topicName(t)) // a file of its own: tests run side by side
 	store := t.TempDir() + "/store.pem"
 	var pem []byte
 	for _, name := range []string{own.CertFile, own.KeyFile} {
