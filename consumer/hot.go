@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type hotLog struct {
 	catchUp    int64 // end of the log when the partition was acquired
 	halted     string
 	closed     bool
+	reading    string // names the rows of [from, to): they are never others under this name, only more
 
 	from, to  int64
 	committed int64
@@ -41,8 +43,11 @@ type graceMark struct {
 }
 
 func newHotLog(mem memory.Allocator, topic string, partition int32) *hotLog {
-	return &hotLog{mem: mem, topic: topic, partition: partition}
+	return &hotLog{mem: mem, topic: topic, partition: partition, reading: newReading()}
 }
+
+// newReading is a name that no other reading has, in any process or epoch.
+func newReading() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
 // begin states where the log starts; nothing is served before.
 func (h *hotLog) begin(generation int32, next, revision, catchUp int64, facts segment.Facts) {
@@ -126,6 +131,7 @@ func (h *hotLog) restart(next, revision int64, facts segment.Facts) {
 	defer h.mu.Unlock()
 	h.dropLocked(next)
 	h.to, h.committed, h.revision, h.facts = next, next, revision, facts
+	h.reading = newReading()
 }
 
 // expire drops rows that were committed longer than the grace ago; with a grace of 0, all committed rows.
@@ -221,7 +227,7 @@ func (h *hotLog) read(r segment.HotRequest) (*segment.HotRows, error) {
 	}
 	out := &segment.HotRows{OffsetRange: segment.OffsetRange{
 		Topic: h.topic, Generation: h.generation, Partition: h.partition, From: r.From, To: h.to,
-	}}
+	}, Reading: h.reading}
 	for _, b := range h.data {
 		if b.FromOffset >= r.From {
 			out.Data = append(out.Data, b.HotBatch)

@@ -39,6 +39,8 @@ type ClientOptions struct {
 	MaxMessageBytes int
 	// MaxHotBytes bounds the received rows that are held at once: further ones are ErrHotBudget. 0: no bound.
 	MaxHotBytes int64
+	// HotCacheBytes bounds those of them that are kept between queries, so that they need not come again. 0: none are.
+	HotCacheBytes int64
 
 	// Allocator holds received rows; nil means memory outside Go's heap, which readers in C need.
 	Allocator  memory.Allocator
@@ -70,6 +72,7 @@ type Client struct {
 	budget      *budget
 	connections *connections
 	metrics     *metrics
+	cache       *hotCache // nil: hot rows are not kept
 }
 
 // NewClient returns a client without connections: it makes one when an address is asked for the first time.
@@ -86,32 +89,54 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if c.metrics, err = newMetrics(o.Registerer, "client", held); err != nil {
 		return nil, fmt.Errorf("peer: register metrics: %w", err)
 	}
+	cached, err := newCacheMetrics(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("peer: register metrics: %w", err)
+	}
 	c.connections = newConnections(o)
+	if o.HotCacheBytes > 0 {
+		c.cache = newHotCache(o, c.budget, cached, c.fetchHot)
+	}
 	return c, nil
 }
 
 // Close ends calls that run, closes every connection, and returns when nothing of the client runs any more.
-func (c *Client) Close() { c.connections.close() }
+func (c *Client) Close() {
+	c.connections.close()
+	if c.cache != nil {
+		c.cache.close()
+	}
+}
 
 // Hot asks the process at the address for hot rows; see segment.HotRequest. A refusal is a *segment.HotUnavailable. The
 // caller releases what it gets.
-func (c *Client) Hot(ctx context.Context, address string, r segment.HotRequest) (rows *segment.HotRows, err error) {
+func (c *Client) Hot(ctx context.Context, address string, r segment.HotRequest) (*segment.HotRows, error) {
+	if c.cache != nil {
+		return c.cache.hot(ctx, address, r)
+	}
+	rows, _, err := c.fetchHot(ctx, address, r, counted{})
+	return rows, err
+}
+
+// fetchHot is the cache's way to rows; see there.
+func (c *Client) fetchHot(ctx context.Context, address string, r segment.HotRequest, has counted) (rows *segment.HotRows, since int64, err error) {
 	defer c.measure("hot", time.Now(), &err)
 	text, err := encodeTicket(r)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s for hot rows: %w", address, err)
+		return nil, 0, fmt.Errorf("ask %s for hot rows: %w", address, err)
 	}
 	err = c.call(ctx, address, func(ctx context.Context, service flight.FlightServiceClient, alive func()) error {
 		stream, err := service.DoGet(ctx, &flight.Ticket{Ticket: text})
 		if err != nil {
 			return err
 		}
-		in := &receiver{from: &watched[*flight.FlightData]{stream, alive}, request: r, mem: c.budget, budget: c.budget}
+		in := &receiver{from: &watched[*flight.FlightData]{stream, alive}, request: r, has: has, mem: c.budget, budget: c.budget}
 		rows, err = in.receive()
+		since = in.since
 		c.metrics.moved(in.got.Rows+in.got.RejectRows, in.bytes)
 		return err
 	})
-	return rows, err
+	return rows, since, err
 }
 
 // Status asks for the states of partitions. Those that the process does not read are missing in the answer.

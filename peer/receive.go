@@ -21,10 +21,12 @@ type source interface {
 type receiver struct {
 	from    source
 	request segment.HotRequest
+	has     counted // what the asker holds of [From, Since)
 	mem     memory.Allocator
 	budget  *budget
 
 	rows    *segment.HotRows // nil until the stream has begun
+	since   int64            // from where on rows come
 	current schemaFrame
 	layout  *arrow.Schema // nil: no schema yet
 	got     endFrame
@@ -104,8 +106,17 @@ func (r *receiver) begin(b *beginFrame) error {
 	if got.To < got.From || c.Sum() != got.To-got.From {
 		return malformed("the counters %+v do not add up to the offsets [%d, %d)", c, got.From, got.To)
 	}
-	r.rows = &segment.HotRows{OffsetRange: got, Counters: c}
-	r.next = [2]int64{got.From, got.From}
+	if r.since = got.From; b.Since != 0 {
+		if b.Since != want.Since || b.Reading != want.Reading || b.Reading == "" || b.Since < got.From || b.Since > got.To {
+			return malformed("rows of the reading %q since %d were to follow those that are held, answered is %q since %d, up to %d",
+				want.Reading, want.Since, b.Reading, b.Since, got.To)
+		}
+		r.since = b.Since
+	} else {
+		r.has = counted{} // everything comes
+	}
+	r.rows = &segment.HotRows{OffsetRange: got, Counters: c, Reading: b.Reading}
+	r.next = [2]int64{r.since, r.since}
 	return nil
 }
 
@@ -165,9 +176,12 @@ func (r *receiver) end(f *endFrame) error {
 		what       string
 		rows, from int64
 		whole      bool
-	}{{"stored", f.Rows, c.Stored, all}, {"rejected", f.RejectRows, c.Rejected, all && r.request.WithRejects}} {
+	}{
+		{"stored", r.has.rows + f.Rows, c.Stored, all},
+		{"rejected", r.has.rejects + f.RejectRows, c.Rejected, all && r.request.WithRejects},
+	} {
 		if n.rows > n.from || n.whole && n.rows != n.from {
-			return malformed("%d rows came of the %d records that the offsets [%d, %d) have %s", n.rows, n.from, r.rows.From, r.rows.To, n.what)
+			return malformed("%d rows were held or came of the %d records that the offsets [%d, %d) have %s", n.rows, n.from, r.rows.From, r.rows.To, n.what)
 		}
 	}
 	return nil

@@ -33,7 +33,11 @@ type sender struct {
 
 // send writes everything that the request needs of the rows, which stay the caller's.
 func (s *sender) send(r segment.HotRequest, h *segment.HotRows) error {
-	if err := s.frame(frame{Kind: kindBegin, Begin: &beginFrame{Range: h.OffsetRange, Counters: h.Counters}}, nil, nil); err != nil {
+	begin := &beginFrame{Range: h.OffsetRange, Counters: h.Counters, Reading: h.Reading}
+	if r.Reading != "" && r.Reading == h.Reading && r.From < r.Since && r.Since <= h.To {
+		begin.Since, r.From = r.Since, r.Since // the narrower leaves out what lies below
+	}
+	if err := s.frame(frame{Kind: kindBegin, Begin: begin}, nil, nil); err != nil {
 		return err
 	}
 	if err := s.batches(newNarrower(r, h.To, false, s.mem), h.Data); err != nil {

@@ -47,13 +47,16 @@ type ticket struct {
 	WithRejects bool          `json:"withRejects"`
 	FromMillis  int64         `json:"fromMillis"`
 	ToMillis    int64         `json:"toMillis"`
+	// Since and Reading: what the asker holds. A process that does not know them sends everything, which is right, too.
+	Since   int64  `json:"since,omitempty"`
+	Reading string `json:"reading,omitempty"`
 }
 
 func encodeTicket(r segment.HotRequest) ([]byte, error) {
 	return json.Marshal(ticket{
 		header: header{wireFormat}, Supervisor: r.Supervisor, Topic: r.Topic, Generation: r.Generation, Partition: r.Partition,
 		From: r.From, Facts: r.Facts, Revision: r.Revision, Columns: r.Columns, WithRejects: r.WithRejects,
-		FromMillis: r.FromMillis, ToMillis: r.ToMillis,
+		FromMillis: r.FromMillis, ToMillis: r.ToMillis, Since: r.Since, Reading: r.Reading,
 	})
 }
 
@@ -65,13 +68,14 @@ func decodeTicket(text []byte) (segment.HotRequest, error) {
 	switch {
 	case t.Supervisor == "" || t.Topic == "":
 		return segment.HotRequest{}, errors.New("the ticket names no supervisor or no topic")
-	case t.Partition < 0 || t.Generation < 0 || t.From < 0:
-		return segment.HotRequest{}, fmt.Errorf("the ticket asks for partition %d, generation %d, offset %d: none is ever negative",
-			t.Partition, t.Generation, t.From)
+	case t.Partition < 0 || t.Generation < 0 || t.From < 0 || t.Since < 0:
+		return segment.HotRequest{}, fmt.Errorf("the ticket asks for partition %d, generation %d, offset %d, since %d: none is ever negative",
+			t.Partition, t.Generation, t.From, t.Since)
 	}
 	return segment.HotRequest{
 		Supervisor: t.Supervisor, Topic: t.Topic, Generation: t.Generation, Partition: t.Partition, From: t.From, Facts: t.Facts,
 		Revision: t.Revision, Columns: t.Columns, WithRejects: t.WithRejects, FromMillis: t.FromMillis, ToMillis: t.ToMillis,
+		Since: t.Since, Reading: t.Reading,
 	}, nil
 }
 
@@ -96,6 +100,8 @@ type frame struct {
 type beginFrame struct {
 	Range    segment.OffsetRange `json:"range"`
 	Counters segment.Counters    `json:"counters"` // of the whole range, whatever is left out of the stream
+	Reading  string              `json:"reading,omitempty"`
+	Since    int64               `json:"since,omitempty"` // rows below are left out, since the asker holds them; 0: none are
 }
 
 type schemaFrame struct {

@@ -26,6 +26,10 @@ type HotRequest struct {
 	WithRejects bool     // the rejects are wanted
 	FromMillis  int64    // rows of event time in [FromMillis, ToMillis) are needed; both 0: all
 	ToMillis    int64
+	// Since and Reading say that the asker holds the rows of [From, Since) of this reading, and needs those from Since on.
+	// Empty: he holds none.
+	Since   int64
+	Reading string
 }
 
 // HotRows are the rows of [From, To) of one partition, in immutable batches. The receiver owns one reference and
@@ -35,6 +39,9 @@ type HotRows struct {
 	Counters Counters   // what became of [From, To); Duplicates are not known yet and stand in Stored
 	Data     []HotBatch // in offset order; the first may hold rows below From: a reader cuts by __offset
 	Rejects  []HotBatch
+	// Reading names the rows' reading: rows of one reading and offset are the same whenever they are asked for. Another owner,
+	// another epoch, or an owner who begins anew has another one. Empty: nothing is known of that.
+	Reading string
 }
 
 // HotBatch is a small immutable batch of rows of one partition. Its columns are those of HotArrowSchema (data) or
