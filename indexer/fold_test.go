@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"drumlin/internal/testkit"
 	"drumlin/objectstore"
 	"drumlin/objectstore/mem"
 	"drumlin/rollup"
@@ -63,7 +64,7 @@ func foldSchema(t *testing.T, rng *rand.Rand) (*segment.Schema, []byte) {
 // TestFoldKeepsEveryRecord is the property: every record stands in exactly one group, of its bucket, minute and event;
 // segments are cut exactly; however the rows came in batches, the bytes are the same.
 func TestFoldKeepsEveryRecord(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(testkit.Rounds(12, 3)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			checked := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer checked.AssertSize(t, 0)

@@ -14,6 +14,7 @@ import (
 
 	"drumlin/catalog"
 	"drumlin/internal/failpoint"
+	"drumlin/internal/testkit"
 	"drumlin/objectstore/mem"
 	"drumlin/segment"
 	"drumlin/spec"
@@ -44,7 +45,7 @@ func testIndexer(t testing.TB, objects Uploader, mem memory.Allocator, points *f
 
 // TestBuildKeepsEveryRow is the property: rows in = rows out + copies, sorted, in their buckets, cut exactly.
 func TestBuildKeepsEveryRow(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range uint64(testkit.Rounds(24, 6)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			checked := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer checked.AssertSize(t, 0)

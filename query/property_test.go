@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"drumlin/catalog"
+	"drumlin/internal/testkit"
 	"drumlin/segment"
 	"drumlin/spec"
 )
@@ -51,7 +52,7 @@ func seeds(t *testing.T, n int) []uint64 {
 		return []uint64{s}
 	}
 	base := uint64(time.Now().UnixNano())
-	out := make([]uint64, n)
+	out := make([]uint64, testkit.Rounds(n, 1))
 	for i := range out {
 		out[i] = base + uint64(i)
 	}
