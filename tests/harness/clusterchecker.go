@@ -49,7 +49,7 @@ type Checker struct {
 type checkerClient struct {
 	node        *Node
 	given       []given
-	refusals    map[string]int // by what was said, shortened
+	refusals    map[string]int // by what was said
 	refused     int
 	unreachable int
 	longest     time.Duration // between two answers
@@ -107,7 +107,7 @@ func (c *checkerClient) ask(ctx context.Context, o CheckerOptions, answers *atom
 			c.unreachable++
 		case answer.Status != http.StatusOK:
 			c.refused++
-			c.refusals[firstWords(answer.Body)]++
+			c.refusals[string(answer.Body)]++
 		default:
 			c.keep(o, question, answer, now)
 			c.longest = max(c.longest, now.Sub(last))
@@ -153,14 +153,16 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // firstWords of a refusal tell its kind.
-func firstWords(body []byte) string {
-	const most = 300
-	text := strings.TrimSpace(string(body))
-	if len(text) > most {
+func firstWords(text string) string {
+	const most = 400
+	if text = strings.TrimSpace(text); len(text) > most {
 		text = text[:most] + "…"
 	}
 	return text
 }
+
+// mostRefusals is how many kinds of refusals are logged.
+const mostRefusals = 6
 
 // Checked says what a checker saw.
 type Checked struct {
@@ -202,8 +204,12 @@ func (c *Cluster) StopAndCheck(t testing.TB, k *Checker, log *oracle.Log, topics
 	c.ReadLog(t, log, topics...)
 	checked := k.Stop(t, log)
 	t.Logf("%s", checked)
+	told := 0
 	for what, n := range checked.Refusals {
-		t.Logf("refused %d times: %s", n, what)
+		if told++; told > mostRefusals {
+			break
+		}
+		t.Logf("refused %d times: %s", n, firstWords(what))
 	}
 	return checked
 }

@@ -160,7 +160,7 @@ func (c *Cluster) WaitCut(t testing.TB, datasource string, ends oracle.Cut, budg
 				last = err.Error()
 			}
 		case answer.Status != http.StatusOK:
-			last = firstWords(answer.Body)
+			last = firstWords(string(answer.Body))
 		default:
 			cut, err := answer.offsets(datasource)
 			if err != nil {

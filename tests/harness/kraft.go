@@ -31,7 +31,7 @@ const (
 )
 
 // kafkaStartBudget is how long a broker may take to its first answer: seconds, but for a machine that has much else to do.
-const kafkaStartBudget = 2 * time.Minute
+const kafkaStartBudget = 4 * time.Minute
 
 // KafkaUser may log in on the listeners with SASL, by PLAIN and by SCRAM.
 type KafkaUser struct{ Name, Password string }
