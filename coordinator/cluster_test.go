@@ -204,6 +204,52 @@ func TestDoubtfulSessionGoesOn(t *testing.T) {
 	})
 }
 
+// TestANodeThatReturnsWithAnOldView: a node whose lease ended while its view stood still finds in that view what it owned
+// before. When the view is new again, it takes what is its own now, and not for ever what another one has.
+func TestANodeThatReturnsWithAnOldView(t *testing.T) {
+	w := newWorld(t)
+	w.topics.set("events", 2)
+	faulty := catalogtest.NewFaulty(w.kv)
+	a, _, _ := w.node(t, "a", func(o *Options) {
+		c, err := catalog.Open(t.Context(), catalog.Options{KV: faulty, Objects: w.objs, WatchSilence: 50 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		o.Catalog, o.Ingest, o.LeaseTTL = c, newFakeIngest(c), 300*time.Millisecond
+	})
+	ingestA := a.o.Ingest.(*fakeIngest)
+	mustSubmit(t, a, specText("topic: events", ""))
+	_, ingestB, _ := w.node(t, "b")
+	eventually(t, "shared", func() bool { return ingestA.count() == 1 && ingestB.count() == 1 })
+	w.begun(t, 2)
+	eventually(t, "a sees what it owns", func() bool {
+		owned := 0
+		for _, p := range a.o.Catalog.View().Supervisors["events"].Partitions {
+			if p.Owner != nil && p.Owner.Node == "a" {
+				owned++
+			}
+		}
+		return owned == 1
+	})
+	faulty.HangWatches()
+	faulty.SilenceLeases(true)
+	eventually(t, "b has taken over", func() bool { return ingestB.count() == 2 })
+	faulty.SilenceLeases(false)
+	eventually(t, "a has been refused what its view says is its own", func() bool {
+		s, err := a.Status(t.Context(), "events")
+		return err == nil && slices.ContainsFunc(s.RecentErrors, func(e RecentError) bool { return strings.Contains(e.Message, catalog.ErrOwned.Error()) })
+	})
+	if _, err := a.o.Catalog.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "shared again", func() bool { return ingestA.count() == 1 && ingestB.count() == 1 })
+}
+
 func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := r.Gather()

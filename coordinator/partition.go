@@ -177,6 +177,12 @@ func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *pa
 	facts segment.Facts, fromEarliest bool,
 ) error {
 	owner, err := session.Acquire(ctx, p.key)
+	if errors.Is(err, catalog.ErrOwned) {
+		// It was adopted from a view that was older than the session: the newest one says whose it is.
+		c.mu.Lock()
+		p.held = false
+		c.mu.Unlock()
+	}
 	if err != nil {
 		return err
 	}
