@@ -77,7 +77,8 @@ func (h *history) Txn(ctx context.Context, t catalog.Txn) (*catalog.TxnResult, e
 			}
 			break
 		}
-		if err := h.note(ctx, kind, rest, op.Value, res.Revision); err != nil {
+		// The caller's patience may end after the transaction; what it did must be known all the same.
+		if err := h.note(context.WithoutCancel(ctx), kind, rest, op.Value, res.Revision); err != nil {
 			h.problems = append(h.problems, err.Error())
 		}
 	}
