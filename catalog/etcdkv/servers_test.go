@@ -3,7 +3,6 @@ package etcdkv_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -81,7 +80,7 @@ func (m *member) wait(t testing.TB) {
 	t.Helper()
 	select {
 	case <-m.etcd.Server.ReadyNotify():
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("etcd is not ready")
 	}
 }
@@ -106,12 +105,7 @@ func endpointsOf(members []*member) []string {
 
 func freeURL(t testing.TB) url.URL {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return url.URL{Scheme: "http", Host: l.Addr().String()}
+	return url.URL{Scheme: "http", Host: testkit.FreeAddress(t)}
 }
 
 // openAt opens a store that is closed at the test's end.
@@ -155,7 +149,7 @@ func startSecured(t testing.TB, tokenLifeSeconds uint) *secured {
 	config := clientTLS(t, ca, client)
 	dial := func(name, pass string) *clientv3.Client {
 		c, err := clientv3.New(clientv3.Config{
-			Endpoints: endpointsOf(members), TLS: config, Username: name, Password: pass, DialTimeout: 10 * time.Second, Logger: zap.NewNop(),
+			Endpoints: endpointsOf(members), TLS: config, Username: name, Password: pass, DialTimeout: time.Minute, Logger: zap.NewNop(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -168,7 +162,7 @@ func startSecured(t testing.TB, tokenLifeSeconds uint) *secured {
 		return c
 	}
 	open := dial("", "")
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for i, step := range []func() error{
 		func() error { _, err := open.UserAdd(ctx, "root", rootPass); return err },
