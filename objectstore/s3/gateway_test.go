@@ -64,7 +64,7 @@ func startGateway(t *testing.T) *gateway {
 func waitForHTTP(t *testing.T, endpoint string, ended <-chan struct{}) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		reply, err := client.Get(endpoint)
 		if err == nil {
 			reply.Body.Close()
