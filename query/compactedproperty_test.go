@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"drumlin/catalog"
+	"drumlin/internal/testkit"
 	"drumlin/rollup"
 	"drumlin/segment"
 	"drumlin/spec"
@@ -40,7 +41,7 @@ func TestCompactionDoesNotShow(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(len(kind))))
 			name := fmt.Sprintf("table%d_%d", i, len(kind))
 			c := randomCompacted(t, w, r, name, strings.HasPrefix(kind, "rollup"), !strings.HasSuffix(kind, "without dedup"))
-			for step := range 8 {
+			for step := range testkit.Rounds(8, 3) {
 				what := c.step(r)
 				c.check(t, engines[r.IntN(2)], r, fmt.Sprintf("seed %d %s step %d (%s)", seed, kind, step, what))
 			}
