@@ -53,7 +53,7 @@ func TestEtcdMembersFail(t *testing.T) {
 func TestEtcdIsAway(t *testing.T) {
 	t.Parallel()
 	c := harness.StartCluster(t, binary, harness.ClusterOptions{
-		Ingesters: 1, Coordinators: 1, Queriers: 1, Parts: withEtcd(t, harness.EtcdOptions{}),
+		Ingesters: 1, Coordinators: 1, Queriers: 1, LeaseTTL: leaseLife, Parts: withEtcd(t, harness.EtcdOptions{}),
 	})
 	roomy, small := c.Ingesters()[0], c.New(t, harness.RoleIngest)
 	small.Set = []string{"ingest.maxHotBytes=64MiB"}

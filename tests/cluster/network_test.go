@@ -20,7 +20,7 @@ import (
 func TestAHostThatIsCutOff(t *testing.T) {
 	t.Parallel()
 	host := harness.NewHost(t, "cut")
-	c := harness.StartCluster(t, binary, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Queriers: 1})
+	c := harness.StartCluster(t, binary, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Queriers: 1, LeaseTTL: leaseLife})
 	stays, away := c.Ingesters()[0], c.AddOn(t, host, harness.RoleIngest)
 	s := startSteady(t, c)
 	losesLease := func(what string, least time.Duration, cut, heal func()) {
@@ -59,7 +59,7 @@ func TestAHostThatIsCutOff(t *testing.T) {
 	}
 }
 
-// leaseLife is how long a lease lives in these tests' clusters.
+// leaseLife is how long a lease lives where a test waits for its end.
 const leaseLife = 3 * time.Second
 
 func each(ways []*harness.NetProxy, do func(*harness.NetProxy)) {

@@ -79,7 +79,7 @@ func TestSharesFollowProcesses(t *testing.T) {
 // TestAKilledProcessIsTakenOver kills an ingesting process: its partitions are read by the other one within the lease time and
 // what reading again takes, and queries wait for them instead of answering without them.
 func TestAKilledProcessIsTakenOver(t *testing.T) {
-	c := harness.StartCluster(t, binary, harness.ClusterOptions{})
+	c := harness.StartCluster(t, binary, harness.ClusterOptions{LeaseTTL: leaseLife})
 	topic := begin(t, c, 4, eventsSpec)
 	killed, stays := c.Ingesters()[0], c.Ingesters()[1]
 	c.WaitShared(t, "events", 4, settle, killed, stays)
@@ -107,4 +107,4 @@ func TestAKilledProcessIsTakenOver(t *testing.T) {
 }
 
 // leaseGone is how long after a process's end its lease ends: its time, and what etcd takes to notice.
-const leaseGone = 3*time.Second + 2*time.Second
+const leaseGone = leaseLife + 2*time.Second

@@ -12,7 +12,7 @@ import (
 // Most of them leave as asked; some are killed.
 func TestARebalanceEachSecond(t *testing.T) {
 	t.Parallel()
-	lasts, o := 8*time.Second, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1}
+	lasts, o := 8*time.Second, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1, LeaseTTL: leaseLife}
 	if long() {
 		lasts, o.Compactors = 10*time.Minute, 1
 	}

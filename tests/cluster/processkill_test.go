@@ -12,7 +12,7 @@ const everything = `{"type":"compact","dataSource":"events","interval":"2000-01-
 // TestEveryKindOfProcessIsKilled ends one process of each kind with SIGKILL, in turn, and starts it again. One that ingests
 // is also left dead, until the other has taken over.
 func TestEveryKindOfProcessIsKilled(t *testing.T) {
-	r := startTrial(t, harness.ClusterOptions{}, trialSpec)
+	r := startTrial(t, harness.ClusterOptions{LeaseTTL: leaseLife}, trialSpec)
 	for range trialRounds(20) {
 		r.killEach(t)
 	}

@@ -30,7 +30,7 @@ type zombie struct {
 // is as the zombie knows it. Its epoch alone keeps it from naming objects that are gone.
 func TestZombies(t *testing.T) {
 	t.Parallel()
-	r := startTrial(t, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Queriers: 1}, eventsSpec)
+	r := startTrial(t, harness.ClusterOptions{Ingesters: 1, Coordinators: 1, Queriers: 1, LeaseTTL: leaseLife}, eventsSpec)
 	stays := r.Ingesters()[0]
 	for range trialRounds(20) {
 		zombies := []*zombie{
@@ -66,7 +66,7 @@ func (r *trial) stopZombies(t *testing.T, zombies []*zombie, stays *harness.Node
 			return len(r.leftBehind(t, z.epochs)) == 0
 		})
 	}
-	time.Sleep(time.Until(paused.Add(3 * trialLease)))
+	time.Sleep(time.Until(paused.Add(3 * leaseLife)))
 	everybody := []*harness.Node{stays}
 	for _, z := range zombies {
 		z.Continue(t)

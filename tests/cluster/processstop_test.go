@@ -12,7 +12,7 @@ import (
 // does its work, and answers go on. All the while a process tries to join that has the node id of another one.
 func TestEveryKindOfProcessIsStopped(t *testing.T) {
 	t.Parallel()
-	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 2, Compactors: 2, Queriers: 2}, trialSpec)
+	r := startTrial(t, harness.ClusterOptions{Ingesters: 2, Coordinators: 2, Compactors: 2, Queriers: 2, LeaseTTL: 2 * leaseLife}, trialSpec)
 	stays := r.Ingesters()[1]
 	twin := r.startTwin(t, stays)
 	r.Handoff(t, "events") // so that there is something to compact

@@ -29,7 +29,8 @@ type ClusterOptions struct {
 	Links    bool          // put a NetProxy into each process's ways to etcd and to the object store, and before its Flight port
 }
 
-const defaultLeaseTTL = 3 * time.Second
+// defaultLeaseTTL is so long that no process loses its lease since the machine is busy. Tests of leases that end set a short one.
+const defaultLeaseTTL = 15 * time.Second
 
 // Cluster is drumlin as separate processes over Kafka, etcd and an S3 server. What is asked of it goes to a process that
 // answers: SQL to one that queries, everything else to one that coordinates.
