@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -101,7 +102,7 @@ func (p *NetProxy) Stall(ways ...Direction) {
 	})
 }
 
-// Delay makes every piece of data wait.
+// Delay makes all data arrive so much later, however much of it there is.
 func (p *NetProxy) Delay(d time.Duration) { p.change(func() { p.delay = d }) }
 
 // Reset breaks the connections that stand. New ones are served.
@@ -188,50 +189,83 @@ func (p *NetProxy) serve(ctx context.Context, client net.Conn) {
 	_ = server.Close()
 }
 
-// pump copies one way. An orderly end is passed on; a broken side ends the connection.
+// piece is what one read of a connection gave.
+type piece struct {
+	data []byte
+	at   time.Time
+	err  error
+}
+
+// mostPieces are on their way in one direction of a connection at a time.
+const mostPieces = 64
+
+// pump copies one way. An orderly end is passed on; a broken side ends the connection. What is delayed does not hold up what
+// comes behind it.
 func (p *NetProxy) pump(ctx context.Context, l *link, way Direction) {
 	from, to := l.client, l.server
 	if way == Replies {
 		from, to = to, from
 	}
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			if !p.pass(ctx, l, way) {
+	pieces, ended := make(chan piece, mostPieces), make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() { readPieces(from, pieces, ended) })
+	defer reading.Wait()
+	defer close(ended)
+	for next := range pieces {
+		if len(next.data) > 0 {
+			if !p.pass(ctx, l, way, next.at) {
 				return
 			}
-			p.passed[way].Add(int64(n))
-			if _, err := to.Write(buffer[:n]); err != nil {
+			p.passed[way].Add(int64(len(next.data)))
+			if _, err := to.Write(next.data); err != nil {
 				l.reset()
 				return
 			}
 		}
 		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			if !p.pass(ctx, l, way) {
+		case next.err == nil:
+		case errors.Is(next.err, io.EOF):
+			if !p.pass(ctx, l, way, next.at) {
 				return
 			}
 			if tcp, ok := to.(*net.TCPConn); ok {
 				_ = tcp.CloseWrite()
 			}
-			return
 		default:
 			l.reset()
+		}
+	}
+}
+
+// readPieces reads until the connection ends, one way or another, or nobody wants more. Whoever wants no more has broken the
+// connection before.
+func readPieces(from net.Conn, pieces chan<- piece, ended <-chan struct{}) {
+	defer close(pieces)
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		select {
+		case pieces <- piece{data: bytes.Clone(buffer[:n]), at: time.Now(), err: err}:
+		case <-ended:
+			return
+		}
+		if err != nil {
 			return
 		}
 	}
 }
 
-// pass waits until data may go this way; false: the connection was broken meanwhile.
-func (p *NetProxy) pass(ctx context.Context, l *link, way Direction) bool {
-	waited := false
+// pass waits until what was read then may go this way; false: the connection was broken meanwhile.
+func (p *NetProxy) pass(ctx context.Context, l *link, way Direction, read time.Time) bool {
 	for {
 		p.mu.Lock()
 		stalled, delay, changed := p.stalled[way], p.delay, p.changed
 		gone := p.closed || p.cut || !p.links[l]
 		p.mu.Unlock()
+		left := time.Duration(0)
+		if delay > 0 {
+			left = time.Until(read.Add(delay))
+		}
 		switch {
 		case gone:
 			return false
@@ -241,11 +275,10 @@ func (p *NetProxy) pass(ctx context.Context, l *link, way Direction) bool {
 			case <-ctx.Done():
 				return false
 			}
-		case delay > 0 && !waited:
-			timer := time.NewTimer(delay)
+		case left > 0:
+			timer := time.NewTimer(left)
 			select {
 			case <-timer.C:
-				waited = true
 			case <-changed:
 				timer.Stop()
 			}

@@ -175,3 +175,32 @@ func TestHalfClosedConnectionsEndInOrder(t *testing.T) {
 		t.Fatalf("%d bytes came back of %d: %v", len(back), len(text), err)
 	}
 }
+
+// TestNetProxyDelays: what is delayed comes later, and much of it not much later than little.
+func TestNetProxyDelays(t *testing.T) {
+	address, _ := echo(t)
+	p := NewNetProxy(t, address)
+	const delay, volume = time.Second, 16 << 20 // a second for each piece would come to minutes
+	p.Delay(delay)
+	conn := dial(t, p)
+	begun := time.Now()
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if _, err := conn.Write(make([]byte, volume)); err != nil {
+			t.Error(err)
+		}
+	})
+	defer writing.Wait()
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if first := time.Since(begun); first < 2*delay {
+		t.Errorf("the first byte is back after %s", first)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, volume-1)); err != nil {
+		t.Fatal(err)
+	}
+	if all, most := time.Since(begun), time.Minute; all > most {
+		t.Errorf("%d bytes took %s, want %s at most", volume, all, most)
+	}
+}
