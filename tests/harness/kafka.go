@@ -16,6 +16,7 @@ func (a *Asker) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	base := []kgo.Opt{
 		kgo.SeedBrokers(a.brokers), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytes(15 << 20), kgo.AllowAutoTopicCreation(),
+		kgo.UnknownTopicRetries(-1), // a busy broker tells of new topics late
 	}
 	client, err := kgo.NewClient(append(base, opts...)...)
 	if err != nil {

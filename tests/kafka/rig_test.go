@@ -138,7 +138,7 @@ func (r *rig) newClient(opts ...kgo.Opt) *kgo.Client {
 	r.t.Helper()
 	base := []kgo.Opt{
 		kgo.SeedBrokers(r.broker.Address()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(15 << 20),
-		kgo.MetadataMinAge(50 * time.Millisecond),
+		kgo.MetadataMinAge(50 * time.Millisecond), kgo.UnknownTopicRetries(-1), // a busy broker tells of new topics late
 	}
 	client, err := kgo.NewClient(append(base, opts...)...)
 	r.must(err)
