@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for something that ought to happen at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is a broker, a catalog, an object store and an indexer, all in this process, with one manager on top.
 type rig struct {

@@ -91,7 +91,7 @@ func parts(log, verb string) []string {
 func waitHealthy(t *testing.T, address string, done <-chan error) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		res, err := client.Get("http://" + address + "/status/health")
 		if err == nil {

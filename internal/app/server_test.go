@@ -154,7 +154,7 @@ func TestAServerWaitsForEtcd(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- RunServer(ctx, c, World{Logger: slog.New(slog.DiscardHandler), Out: io.Discard}) }()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		status, body := get(t, c, "/status/health")
 		if status == http.StatusServiceUnavailable && strings.Contains(body, "waiting for etcd at "+c.Etcd.Endpoints[0]) {
@@ -220,7 +220,7 @@ func waitAnswer(t *testing.T, c config.Server, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		status, body := tryPost(t, c, "/druid/v2/sql", string(question))
 		if status == http.StatusOK && strings.TrimSpace(body) == want {

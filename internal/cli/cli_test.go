@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"drumlin/api"
+	"drumlin/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -269,12 +269,7 @@ func TestSQLErrors(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "http://" + listener.Addr().String()
-	listener.Close()
+	url := "http://" + testkit.FreeAddress(t)
 	run(t, url, "", 0, "status").want(t, 3, "", "no server answers at "+url, "drumlin dev", "--server")
 	run(t, "ftp://x", "", 0, "status").want(t, 2, "", "ftp://x")
 	run(t, url, "", 0, "status", "--server", "127.0.0.1:1").want(t, 3, "", "http://127.0.0.1:1")

@@ -43,7 +43,7 @@ func testOptions(dir string) Options {
 
 func TestTopicCreatedByUseSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), "DEVBROKER_CHILD_DIR="+dir)

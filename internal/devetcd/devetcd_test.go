@@ -9,7 +9,7 @@ import (
 )
 
 func TestDataSurvivesRestartOnOtherPorts(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	for round := range 3 {

@@ -41,7 +41,7 @@ func startBroker(t *testing.T) string {
 func at(address string) map[string]string { return map[string]string{"bootstrap.servers": address} }
 
 func TestEveryRecordIsAcknowledgedAndCounted(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	address := startBroker(t)
 	var last int64
@@ -70,7 +70,7 @@ func TestEveryRecordIsAcknowledgedAndCounted(t *testing.T) {
 }
 
 func TestCreatingATopicTwiceIsSaid(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	topics, err := OpenTopics(ctx, at(startBroker(t)))
 	if err != nil {
@@ -86,7 +86,7 @@ func TestCreatingATopicTwiceIsSaid(t *testing.T) {
 }
 
 func TestRateIsKept(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	begin := time.Now()
 	if _, err := Run(ctx, Options{
