@@ -80,7 +80,7 @@ func Register(t testing.TB, c *catalog.Catalog, id string) *catalog.Session {
 		t.Fatalf("register %s: %v", id, err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Errorf("close session: %v", err)

@@ -84,7 +84,7 @@ func (e *env) refresh(t testing.TB) *catalog.View {
 
 func refresh(t testing.TB, c *catalog.Catalog) *catalog.View {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	v, err := c.Refresh(ctx)
 	if err != nil {
@@ -136,7 +136,7 @@ func waitFor(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !holds() {
 		select {
 		case <-ticker.C:

@@ -171,7 +171,7 @@ func nextBatch(t *testing.T, w catalog.Watcher) catalog.WatchBatch {
 			t.Fatal("the watch was closed")
 		}
 		return b
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the watch is silent")
 	}
 	return catalog.WatchBatch{}

@@ -52,9 +52,9 @@ func testPredecessor(t *testing.T, factory Factory) {
 	}
 }
 
-// register registers a node with a short lease, whose session ends with the test.
+// register registers a node with a lease that is short, but outlives the pauses of a busy machine. Its session ends with the test.
 func register(t *testing.T, c *catalog.Catalog, id, address string, options ...catalog.RegisterOption) (*catalog.Session, error) {
-	s, err := c.Register(t.Context(), catalog.Node{ID: id, Address: address}, time.Second, options...)
+	s, err := c.Register(t.Context(), catalog.Node{ID: id, Address: address}, 3*time.Second, options...)
 	if err == nil {
 		t.Cleanup(func() {
 			if err := s.Close(context.Background()); err != nil {
