@@ -11,6 +11,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"drumlin/internal/testkit"
 )
 
 // poisoning overwrites what is freed, so that whoever reads it afterwards gets nonsense.
@@ -155,7 +157,7 @@ func TestCancel(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	cause := errors.New("the user has gone")
-	for i := range 60 {
+	for i := range testkit.Rounds(60, 20) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		var timer *time.Timer
 		if i%10 != 0 {

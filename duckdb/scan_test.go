@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"drumlin/internal/testkit"
 	"drumlin/segment"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -137,7 +138,7 @@ func randomRow(rng *rand.Rand, b *array.RecordBuilder, nulls float64, number, mi
 // TestScanAgainstReference reads random batches back in every way and compares each value.
 func TestScanAgainstReference(t *testing.T) {
 	db := openDB(t, Options{Threads: 2})
-	for range 16 {
+	for range testkit.Rounds(16, 4) {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { checkRandomScan(t, db, rand.New(rand.NewPCG(seed, 0))) })
 		if t.Failed() {
