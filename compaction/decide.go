@@ -52,7 +52,8 @@ func Decide(ds *catalog.DatasourceView, c *spec.AutoCompaction, p Policy, nowMil
 	r, problems := newRequest(ds, c.Change, c.Tuning)
 	everything := []spec.Interval{always()}
 	var chunks []*chunk
-	if r == nil {
+	refused := len(problems) > 0
+	if refused {
 		chunks = existingChunks(ds, everything, always())
 	} else {
 		r.policy, r.allowUnaligned, r.keepPartition = p, true, true
@@ -65,7 +66,7 @@ func Decide(ds *catalog.DatasourceView, c *spec.AutoCompaction, p Policy, nowMil
 	out := make([]Decision, 0, len(chunks))
 	for _, chunk := range chunks {
 		d := decisionOf(chunk)
-		if r == nil {
+		if refused {
 			d.Skipped, d.Reason = true, (ChunkPlan{Problems: problems}).refused().Reason
 		} else {
 			d.choose(r.planChunk(ds, chunk), held)

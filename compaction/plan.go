@@ -159,9 +159,6 @@ func planTask(view *catalog.View, t *spec.Task, within spec.Interval) (*TaskPlan
 	intervals, problems := taskIntervals(ds, t)
 	r, more := newRequest(ds, t.Change, t.Tuning)
 	problems = append(problems, more...)
-	if r == nil {
-		return nil, problems
-	}
 	r.allowUnaligned, r.acknowledgedMillis = t.AllowNonAlignedInterval, view.AcknowledgedDedupFloor(t.DataSource)
 	r.policy, r.intervals = Policy(t.Policy), intervals
 	r.keepPartition = r.policy != "" // a standing policy leaves alone what its config does not speak of
@@ -209,7 +206,8 @@ type plan struct {
 	canonical  []byte             // nil: rows as ingested
 }
 
-// newRequest reads what the documents of a task or of a config say. The request is nil where they cannot be read.
+// newRequest reads what the documents of a task or of a config say. What cannot be read is a problem and left out of the
+// request, so that a caller finds what else is wrong.
 func newRequest(ds *catalog.DatasourceView, c spec.CompactionChange, t spec.CompactionTuning) (*request, spec.Problems) {
 	r := &request{
 		plans: map[string]plan{}, granularity: c.SegmentGranularity, maxRows: t.MaxRowsPerSegment, targetBytes: t.TargetSegmentBytes,
@@ -222,25 +220,16 @@ func newRequest(ds *catalog.DatasourceView, c spec.CompactionChange, t spec.Comp
 		r.targetBytes = defaultTargetSegmentBytes
 	}
 	r.maxRows, r.targetBytes = min(r.maxRows, noLimit), min(r.targetBytes, noLimit)
+	d := readDocuments(c.Metrics, c.Filter)
+	r.warnings = d.warnings
 	r.change = rollup.Change{
-		QueryGranularity: c.QueryGranularity, Rollup: c.Rollup, SortBy: c.SortBy, Exclusions: c.Exclusions,
+		QueryGranularity: c.QueryGranularity, Rollup: c.Rollup, SortBy: c.SortBy, Exclusions: c.Exclusions, Metrics: d.metrics,
+		Filter: d.filter,
 	}
-	problems := r.readDimensions(ds.Schema, c.Dimensions)
-	var err error
-	if len(c.Metrics) > 0 {
-		r.change.Metrics, r.warnings, err = rollup.ParseMetrics(c.Metrics)
-		problems = append(problems, problemsOf("metricsSpec", err)...)
-	}
-	if len(c.Filter) > 0 {
-		r.change.Filter, err = rollup.ParseFilter(c.Filter)
-		problems = append(problems, problemsOf("transformSpec.filter", err)...)
-	}
-	if len(problems) > 0 {
-		return nil, problems
-	}
+	problems := append(r.readDimensions(ds.Schema, c.Dimensions), d.problems...)
 	r.changes = c.QueryGranularity != nil || c.Rollup != nil || c.Dimensions != nil || c.SortBy != nil ||
 		c.Exclusions != nil || r.change.Metrics != nil || r.change.Filter != nil
-	return r, nil
+	return r, problems
 }
 
 // readDimensions takes the names of the dimensions. A published column's type is final; a name alone leaves it.

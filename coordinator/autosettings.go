@@ -33,7 +33,7 @@ type SettingVersion struct {
 func (c *Coordinator) SetAutoCompaction(ctx context.Context, data []byte) (warnings []string, err error) {
 	config, warnings, err := spec.ParseAutoCompaction(data)
 	if err != nil {
-		return warnings, err
+		return warnings, withProblems(err, compaction.DocumentProblems(spec.DocumentsOf(data)))
 	}
 	return warnings, c.putSetting(ctx, catalog.SettingAutoCompaction, config.DataSource, config.Canonical,
 		func(view *catalog.View, ds *catalog.DatasourceView) error {

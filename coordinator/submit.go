@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"drumlin/catalog"
 	"drumlin/consumer/decode"
+	"drumlin/rollup"
 	"drumlin/spec"
 )
 
@@ -20,7 +22,7 @@ const submitAttempts = 10
 func (c *Coordinator) Submit(ctx context.Context, data []byte) (id string, warnings []string, err error) {
 	s, warnings, err := spec.Parse(data)
 	if err != nil {
-		return "", warnings, err
+		return "", warnings, withProblems(err, documentProblems(spec.DocumentsOf(data)))
 	}
 	if _, problems := define(s); len(problems) > 0 {
 		return "", warnings, problems
@@ -30,6 +32,36 @@ func (c *Coordinator) Submit(ctx context.Context, data []byte) (id string, warni
 	}
 	more, err := c.put(ctx, s)
 	return s.ID, append(warnings, more...), err
+}
+
+// documentProblems says what is wrong inside a spec's metrics and transforms, whatever its form is.
+func documentProblems(d spec.Documents) spec.Problems {
+	var out spec.Problems
+	if d.Metrics != nil {
+		if _, _, err := rollup.ParseMetrics(d.Metrics); err != nil {
+			out = append(out, problemsOf(err)...)
+		}
+	}
+	if d.Transforms != nil {
+		if _, _, err := rollup.ParseTransforms(d.Transforms); err != nil {
+			out = append(out, problemsOf(err)...)
+		}
+	}
+	return out
+}
+
+// withProblems adds to a refusal what else is wrong, one problem for each place. Any other error stays as it is.
+func withProblems(err error, more spec.Problems) error {
+	var problems spec.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	for _, p := range more {
+		if !slices.ContainsFunc(problems, func(o spec.Problem) bool { return o.Path == p.Path }) {
+			problems = append(problems, p)
+		}
+	}
+	return problems
 }
 
 // put decides and publishes, again and again while others come first.

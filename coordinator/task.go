@@ -34,7 +34,7 @@ const maxTaskObjectBytes = 64 << 20
 func (c *Coordinator) SubmitTask(ctx context.Context, data []byte) (id string, warnings []string, err error) {
 	t, warnings, err := spec.ParseTask(data)
 	if err != nil {
-		return "", warnings, err
+		return "", warnings, withProblems(err, compaction.DocumentProblems(spec.DocumentsOf(data)))
 	}
 	view, err := c.o.Catalog.Refresh(ctx)
 	if err != nil {
