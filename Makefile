@@ -4,8 +4,8 @@ SHELL := /bin/bash
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
-# Packages in which goroutines meet: they run once more under the race detector.
-RACE := ./catalog/... ./consumer/... ./coordinator/... ./query/... ./duckdb/... ./objectstore/... ./indexer/... ./compaction/... ./rollup/fold/... ./api/... ./peer/... ./internal/app/... ./internal/secure/...
+# Packages in which goroutines meet: they run once more under the race detector, the longest first.
+RACE := ./compaction/... ./query/... ./objectstore/... ./indexer/... ./catalog/... ./duckdb/... ./consumer/... ./coordinator/... ./peer/... ./rollup/fold/... ./api/... ./internal/app/... ./internal/secure/...
 
 .PHONY: help build parts dev test test-e2e test-long race fuzz bench check fmt clean
 
@@ -36,7 +36,7 @@ test-e2e: build parts ## run drumlin as separate processes over Apache Kafka, et
 test-long: build parts ## run all tests, the long profile: hours
 	$(BUILT) DRUMLIN_TEST_LONG=1 go test -timeout 12h ./...
 
-race: ## run the packages where goroutines meet under the race detector, without their largest inputs
+race: ## run the packages where goroutines meet under the race detector, with -short: few rounds, no large inputs
 	go test -race -short -timeout 14m $(RACE)
 
 fuzz: ## run every fuzz target for FUZZTIME
