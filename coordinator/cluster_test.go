@@ -200,7 +200,7 @@ func TestDoubtfulSessionGoesOn(t *testing.T) {
 	}
 	faulty.SilenceLeases(false) // the lease has ended meanwhile
 	eventually(t, "registered and reading anew", func() bool {
-		return gauge(t, registry, "drumlin_sessions_total") == 2 && gauge(t, registry, "drumlin_session_doubtful") == 0 && ingest.count() == 2
+		return gauge(t, registry, "drumlin_sessions_total") >= 2 && gauge(t, registry, "drumlin_session_doubtful") == 0 && ingest.count() == 2
 	})
 }
 
