@@ -81,9 +81,10 @@ type Options struct {
 
 	LeaseTTL      time.Duration // of the node's registration. Default 10 s
 	DiscoverEvery time.Duration // how soon new topics and partitions are read. Default 5 s
-	StopTimeout   time.Duration // for the last handoffs when the process ends. Default 20 s
-	Backoff       time.Duration // longest pause after a partition's failure. Default 10 s
-	Now           func() time.Time
+	// StopTimeout is for the last handoffs when the process ends, and for a partition's that somebody waits for. Default 20 s.
+	StopTimeout time.Duration
+	Backoff     time.Duration // longest pause after a partition's failure. Default 10 s
+	Now         func() time.Time
 	// HashKey makes the 32 random hex digits of a new datasource. Default: from the system's source.
 	HashKey func() (string, error)
 }
@@ -135,6 +136,7 @@ type Coordinator struct {
 	found      map[string]*discovery          // by supervisor
 	ready      bool                           // has been ready once
 	released   map[catalog.PartitionKey]int64 // epochs that were given up, until the view shows it
+	ability    ability
 }
 
 // Errors that callers decide by; match them with errors.Is.
@@ -164,7 +166,7 @@ func New(o Options) *Coordinator {
 		c.err = fmt.Errorf("register the metrics of tasks: %w", c.err)
 	}
 	var err error
-	if c.cluster, err = newClusterMetrics(o.Registerer, c.owned); err != nil {
+	if c.cluster, err = newClusterMetrics(o.Registerer, c.owned, c.unable); err != nil {
 		c.err = errors.Join(c.err, fmt.Errorf("register the metrics of the cluster: %w", err))
 	}
 	if o.Registerer != nil && slices.Contains(o.Node.Roles, RoleCoordinate) {
@@ -194,6 +196,13 @@ func (c *Coordinator) owned() float64 {
 		}
 	}
 	return float64(n)
+}
+
+// unable counts the supervisors that this process cannot read.
+func (c *Coordinator) unable() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return float64(len(c.ability.unable))
 }
 
 // changedLocked wakes those who wait for a change of the state under mu.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,10 @@ type discovery struct {
 	done    bool             // the brokers have answered at least once
 	err     error            // of the last question; nil: answered
 	at      time.Time        // of the last answer
+	// silentSince is when the first question was put that the brokers have not answered yet; zero: they answer. wholeSince is
+	// since when those of every partition answer; it is asked while this process is unable to read.
+	silentSince, wholeSince time.Time
+	settled                 bool // this process has been able to read by this way
 	// partitions only grow while the version stays: a topic that is missing from one answer is not given up, and its
 	// worker notices by itself when the topic is gone for good.
 	partitions map[catalog.PartitionKey]bool
@@ -48,6 +53,7 @@ func (c *Coordinator) follow(v *catalog.SupervisorView) *discovery {
 		case next.spec == nil || d.spec == nil:
 		case sameTopics(next.spec, d.spec):
 			next.partitions, next.done, next.at = d.partitions, d.done, d.at
+			next.silentSince, next.wholeSince, next.settled = d.silentSince, d.wholeSince, d.settled
 		default:
 			next.begun, next.turned = nil, true
 		}
@@ -81,13 +87,35 @@ func (c *Coordinator) discoverAll(ctx context.Context, wg *sync.WaitGroup) {
 			continue
 		}
 		d.asking, d.asked = true, true
+		if d.silentSince.IsZero() {
+			d.silentSince = c.o.Now()
+		}
+		_, unable := c.ability.unable[v.ID]
 		wg.Go(func() {
-			_ = c.discover(ctx, v) // kept in the discovery, for status and readiness
+			err := c.discover(ctx, v) // kept in the discovery, for status and readiness
+			whole := err == nil && unable && consumer.Answered(c.askEnds(ctx, v))
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			d.asking = false
+			if ctx.Err() == nil {
+				d.noteAnswer(c.o.Now(), err, whole)
+			}
 		})
 	}
+}
+
+// askEnds asks the brokers of all partitions of a supervisor where they end, to see whether they answer.
+func (c *Coordinator) askEnds(ctx context.Context, v *catalog.SupervisorView) error {
+	c.mu.Lock()
+	d := c.found[v.ID]
+	topics := map[string]bool{}
+	for key := range d.partitions {
+		topics[key.Topic] = true
+	}
+	s := d.spec
+	c.mu.Unlock()
+	_, err := c.o.Topics.HighWatermarks(ctx, s, slices.Sorted(maps.Keys(topics)))
+	return err
 }
 
 // discover asks for the topics of one supervisor.

@@ -29,6 +29,7 @@ type fakeTopics struct {
 	mu     sync.Mutex
 	topics map[string]int // partitions by topic
 	err    error
+	ends   error // of questions where partitions end
 }
 
 func (f *fakeTopics) set(topic string, partitions int) {
@@ -76,7 +77,7 @@ func (f *fakeTopics) HighWatermarks(_ context.Context, _ *spec.Supervisor, topic
 			out[t][int32(p)] = 100
 		}
 	}
-	return out, f.err
+	return out, errors.Join(f.err, f.ends)
 }
 
 // fakeIngest keeps assignments, and puts a first offset into the catalog as a real worker does.
@@ -89,7 +90,8 @@ type fakeIngest struct {
 	handoffs  map[catalog.PartitionKey]int64
 	halt      *consumer.Halt
 	behind    bool
-	slowStop  map[catalog.PartitionKey]chan struct{} // the end of a partition waits for it
+	slowStop  map[catalog.PartitionKey]chan struct{} // the end of a partition waits for it, or for its context
+	silent    time.Time                              // since when the brokers answer no reader; zero: they answer
 }
 
 func newFakeIngest(c *catalog.Catalog) *fakeIngest {
@@ -175,23 +177,28 @@ func (f *fakeIngest) Update(_ context.Context, s catalog.Supervisor, key catalog
 	return nil
 }
 
-func (f *fakeIngest) Stop(_ context.Context, key catalog.PartitionKey, handoff bool) error {
+func (f *fakeIngest) Stop(ctx context.Context, key catalog.PartitionKey, handoff bool) error {
 	f.mu.Lock()
 	gate := f.slowStop[key]
 	f.mu.Unlock()
-	if gate != nil {
-		<-gate
+	var dropped error
+	if gate != nil && handoff {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			dropped = ctx.Err()
+		}
 	}
 	f.mu.Lock()
 	a, ok := f.running[key]
 	delete(f.running, key)
-	f.note("stop %s/%d handoff=%t", key.Topic, key.Partition, handoff)
+	f.note("stop %s/%d handoff=%t", key.Topic, key.Partition, handoff && dropped == nil)
 	f.mu.Unlock()
 	if !ok {
 		return consumer.ErrNotRunning
 	}
 	a.Ended(key, nil)
-	return nil
+	return dropped
 }
 
 // stepDown ends a worker as a lost epoch would.
@@ -261,7 +268,7 @@ func (f *fakeIngest) Status(key catalog.PartitionKey) (consumer.PartitionStatus,
 	_, ok := f.running[key]
 	s := consumer.PartitionStatus{
 		Key: key, State: consumer.StateRunning, Position: 100, Committed: 40, CatchUp: 100, StableEnd: 110, Lag: 10, HotRows: 60,
-		Halt: f.halt,
+		Halt: f.halt, SilentSince: f.silent,
 	}
 	if f.behind {
 		s.State, s.Position = consumer.StateCatchingUp, 50
@@ -326,7 +333,7 @@ func (w *world) node(t *testing.T, id string, change ...func(*Options)) (*Coordi
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came true: %s", what)

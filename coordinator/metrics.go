@@ -14,12 +14,13 @@ type clusterMetrics struct {
 	moves    *prometheus.CounterVec // by direction
 	sessions prometheus.Counter
 	leave    prometheus.Gauge
+	hurried  prometheus.Counter
 
 	mu      sync.Mutex
 	current *catalog.Session // nil: none
 }
 
-func newClusterMetrics(r prometheus.Registerer, owned func() float64) (*clusterMetrics, error) {
+func newClusterMetrics(r prometheus.Registerer, owned, unable func() float64) (*clusterMetrics, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -33,9 +34,17 @@ func newClusterMetrics(r prometheus.Registerer, owned func() float64) (*clusterM
 		leave: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "drumlin_coordinator_leaving", Help: "1 while this process hands over what it reads because it stops.",
 		}),
+		hurried: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "drumlin_coordinator_unfinished_releases_total",
+			Help: "Partitions that this process released before their last handoff was done: their rows are read again.",
+		}),
 	}
 	all := []prometheus.Collector{
-		m.moves, m.sessions, m.leave,
+		m.moves, m.sessions, m.leave, m.hurried,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "drumlin_coordinator_unable_supervisors",
+			Help: "Supervisors whose brokers do not answer this process, so that others read their partitions where any can.",
+		}, unable),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "drumlin_coordinator_partitions_owned", Help: "Partitions that this process owns.",
 		}, owned),
@@ -101,5 +110,11 @@ func (m *clusterMetrics) moved(direction string) {
 func (m *clusterMetrics) leaving() {
 	if m != nil {
 		m.leave.Set(1)
+	}
+}
+
+func (m *clusterMetrics) unfinished() {
+	if m != nil {
+		m.hurried.Inc()
 	}
 }

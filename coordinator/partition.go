@@ -27,6 +27,10 @@ type partition struct {
 	failures int
 	retryAt  time.Time
 	err      error // of the last step or worker; nil: all is well
+
+	// While it is handed off for the last time: leave ends that, and awaited is since when somebody waits to read it.
+	leave   context.CancelFunc
+	awaited time.Time
 }
 
 // idleFor is how long the loop waits when nothing is due.
@@ -53,10 +57,11 @@ func (c *Coordinator) reconcile(ctx context.Context, session *catalog.Session) t
 	slices.SortFunc(keys, comparePartitions)
 	for _, key := range keys {
 		p := c.partitions[key]
-		if p.busy {
-			continue // its end kicks the loop
+		if p.busy { // its end kicks the loop
+			next = min(next, c.hurryLocked(p, target[key], now))
+			continue
 		}
-		mine := target[key] == c.o.Node.ID
+		mine := target[key] == c.o.Node.ID || p.held && c.keepsLocked(key.Supervisor)
 		if mine || p.held || p.running {
 			next = min(next, c.advanceLocked(ctx, session, p, view, mine, owners[key], now))
 		} else {
@@ -90,6 +95,29 @@ func (c *Coordinator) advanceLocked(ctx context.Context, session *catalog.Sessio
 		c.launch(ctx, p, "start", func(ctx context.Context) error {
 			return c.start(ctx, session, p, sup.Supervisor, facts, fromEarliest)
 		})
+	}
+	return idleFor
+}
+
+// hurryLocked ends a last handoff that somebody else has waited for long enough, or this process again: the partition is
+// released without it, and its rows are read again from the committed offset. It returns when that may be. One that nobody
+// waits for, as of a suspended supervisor, has all the time that it needs. Called with mu held.
+func (c *Coordinator) hurryLocked(p *partition, reader string, now time.Time) time.Duration {
+	switch left := c.o.StopTimeout - now.Sub(p.awaited); {
+	case p.leave == nil:
+	case reader == "":
+		p.awaited = time.Time{}
+	case p.awaited.IsZero():
+		p.awaited = now
+		return c.o.StopTimeout
+	case left > 0:
+		return left
+	default:
+		p.leave()
+		p.leave = nil
+		c.cluster.unfinished()
+		c.o.Logger.Warn("a partition is released before its last handoff is done: whoever reads it next reads its rows again",
+			"supervisor", p.key.Supervisor, "topic", p.key.Topic, "partition", p.key.Partition, "waited", now.Sub(p.awaited), "reader", reader)
 	}
 	return idleFor
 }
@@ -205,17 +233,23 @@ func (c *Coordinator) start(ctx context.Context, session *catalog.Session, p *pa
 
 // stop ends a partition's worker and releases the partition.
 func (c *Coordinator) stop(ctx context.Context, p *partition, handoff bool) error {
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c.mu.Lock()
-	owner, running, ended := p.owner, p.running, p.ended
+	owner, running := p.owner, p.running && !p.ended
+	if running && handoff {
+		p.leave, p.awaited = cancel, time.Time{}
+		c.changedLocked() // the loop looks who waits for it
+	}
 	c.mu.Unlock()
 	var err error
-	if running && !ended {
-		if err = c.o.Ingest.Stop(ctx, p.key, handoff); err != nil {
+	if running {
+		if err = c.o.Ingest.Stop(within, p.key, handoff); err != nil {
 			err = fmt.Errorf("stop reading: what was not handed off is read again from the log: %w", err)
 		}
 	}
 	c.mu.Lock()
-	p.running, p.ended = false, false
+	p.running, p.ended, p.leave = false, false, nil
 	c.mu.Unlock()
 	return errors.Join(err, c.release(ctx, p, owner))
 }

@@ -67,6 +67,9 @@ func (c *Coordinator) serve(ctx context.Context, session *catalog.Session) {
 	if c.o.Topics != nil {
 		watching.Go(func() { c.followTopics(watch) })
 	}
+	if c.o.Ingest != nil && slices.Contains(c.o.Node.Roles, RoleIngest) {
+		watching.Go(func() { c.followReach(watch, session) })
+	}
 	working, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelWork(nil)
 	work := new(sync.WaitGroup)
@@ -148,6 +151,7 @@ func (c *Coordinator) setSession(s *catalog.Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s
+	c.ability = ability{} // the registration says nothing of it yet
 	clear(c.released)
 	c.cluster.under(s)
 	c.changedLocked()
@@ -283,12 +287,12 @@ func (c *Coordinator) targetLocked(view *catalog.View) (target map[catalog.Parti
 	wanted, owners := c.wantedLocked(view)
 	var nodes []string
 	for id, n := range view.Nodes {
-		if id != c.o.Node.ID && !n.Leaving && slices.Contains(n.Roles, RoleIngest) {
+		if id != c.o.Node.ID && reads(n) {
 			nodes = append(nodes, id)
 		}
 	}
 	if c.o.Ingest != nil && slices.Contains(c.o.Node.Roles, RoleIngest) {
 		nodes = append(nodes, c.o.Node.ID)
 	}
-	return share(nodes, wanted, owners), owners
+	return shareAble(nodes, c.unableLocked(view), wanted, owners), owners
 }

@@ -2,6 +2,8 @@ package coordinator
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 
 	"drumlin/catalog"
@@ -13,6 +15,38 @@ const RoleIngest = "ingest"
 // comparePartitions orders partitions by supervisor, topic and number.
 func comparePartitions(a, b catalog.PartitionKey) int {
 	return cmp.Or(cmp.Compare(a.Supervisor, b.Supervisor), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+// shareAble says which node should read each wanted partition. Nodes that cannot read a supervisor get nothing of it, unless
+// none can: then each partition stays where it is, and what nobody owns is shared out. Supervisors that the same nodes can read are shared out together, as
+// share does it; that those which fewer can read weigh on these is not made up for, since it would move still more.
+func shareAble(nodes []string, unable map[string][]string, wanted []catalog.PartitionKey, owners map[catalog.PartitionKey]string) map[catalog.PartitionKey]string {
+	type group struct {
+		nodes  []string
+		wanted []catalog.PartitionKey
+	}
+	nodes = slices.Sorted(slices.Values(nodes))
+	groups := map[string]*group{}
+	out := make(map[catalog.PartitionKey]string, len(wanted))
+	for _, k := range wanted {
+		able := slices.DeleteFunc(slices.Clone(nodes), func(node string) bool { return slices.Contains(unable[k.Supervisor], node) })
+		if owner := owners[k]; len(able) == 0 && slices.Contains(nodes, owner) {
+			out[k] = owner
+			continue
+		}
+		if len(able) == 0 {
+			able = nodes
+		}
+		name := fmt.Sprintf("%q", able)
+		if groups[name] == nil {
+			groups[name] = &group{nodes: able}
+		}
+		groups[name].wanted = append(groups[name].wanted, k)
+	}
+	for _, g := range groups {
+		maps.Copy(out, share(g.nodes, g.wanted, owners))
+	}
+	return out
 }
 
 // share says which node should read each wanted partition: every node within one partition of the others, moving as few

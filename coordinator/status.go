@@ -204,6 +204,7 @@ func (c *Coordinator) addTroubles(s *Status, v *catalog.SupervisorView, others r
 	for _, err := range others.silent {
 		s.RecentErrors = append(s.RecentErrors, RecentError{Message: "unknown what it reads: " + err.Error()})
 	}
+	s.RecentErrors = append(s.RecentErrors, unableErrors(c.o.Catalog.View(), v.ID)...)
 	if c.session == nil {
 		return
 	}
