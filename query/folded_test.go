@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"drumlin/catalog"
+	"drumlin/internal/testkit"
 	"drumlin/rollup"
 	"drumlin/segment"
 )
@@ -62,20 +63,21 @@ func TestSumsPastTheirTypesAreErrors(t *testing.T) {
 
 func TestFoldingHasABudgetOfMemory(t *testing.T) {
 	w := newWorld(t)
-	e := w.engine(func(o *Options) { o.MaxFoldBytes = 100_000 })
+	rows := int64(testkit.Rounds(1000, 200))
+	e := w.engine(func(o *Options) { o.MaxFoldBytes = 100 * rows })
 	c := rolledUp(t, w, `[{"type":"hyperUnique","name":"ns","fieldName":"n"}]`)
-	for i := range int64(1000) {
+	for i := range rows {
 		c.visit(fmt.Sprint(i), fmt.Sprint("page", i), i, nil)
 	}
 	for range 2 {
 		_, _, err := ask(e, Request{SQL: "SELECT COUNT(*) FROM visits"})
-		wantKind(t, err, OutOfMemory, "100000", "compact")
+		wantKind(t, err, OutOfMemory, fmt.Sprint(100*rows), "compact")
 	}
 	if used := e.folds.used.Load(); used != 0 {
 		t.Errorf("%d bytes are still taken", used)
 	}
 	c.compactHour(c.own)
-	if got := mustAsk(t, e, "SELECT COUNT(*) FROM visits"); got[0] != "1000" {
+	if got := mustAsk(t, e, "SELECT COUNT(*) FROM visits"); got[0] != fmt.Sprint(rows) {
 		t.Errorf("compacted: %v", got)
 	}
 }
@@ -84,7 +86,8 @@ func TestFoldingEndsWithItsQuery(t *testing.T) {
 	w := newWorld(t)
 	e := w.engine()
 	c := rolledUp(t, w, `[{"type":"count","name":"cnt"}]`)
-	for i := range int64(2000) {
+	rows := int64(testkit.Rounds(2000, 400))
+	for i := range rows {
 		c.visit(fmt.Sprint(i), fmt.Sprint("page", i), i, nil)
 	}
 	for _, millis := range []float64{1, 5, 20, 50} {
@@ -97,7 +100,7 @@ func TestFoldingEndsWithItsQuery(t *testing.T) {
 	cancel()
 	_, err := e.Query(ctx, Request{SQL: "SELECT COUNT(*) FROM visits"})
 	wantKind(t, err, Canceled)
-	if got := mustAsk(t, e, "SELECT COUNT(*) FROM visits"); got[0] != "2000" || e.folds.used.Load() != 0 {
+	if got := mustAsk(t, e, "SELECT COUNT(*) FROM visits"); got[0] != fmt.Sprint(rows) || e.folds.used.Load() != 0 {
 		t.Errorf("afterwards: %v, %d bytes taken", got, e.folds.used.Load())
 	}
 }

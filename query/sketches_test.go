@@ -231,7 +231,7 @@ func TestSketchesAreInterrupted(t *testing.T) {
 	if !errors.Is(err, duckdb.ErrInterrupted) {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 30*time.Second { // whole, it would take minutes
 		t.Errorf("it took %s", took)
 	}
 }
