@@ -25,7 +25,7 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 	process := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 	return &gauges{
 		workers: workers, memory: memory, maxHotBytes: maxHotBytes, now: time.Now,
-		lag: partition("ingest_kafka_partitionLag", "Records between what has been read and the end of what is decided."),
+		lag: partition("drumlin_ingest_lag_records", "Records between what has been read and the end of what is decided."),
 		freshness: partition("drumlin_ingest_freshness_seconds",
 			"Age, by its Kafka timestamp, of the newest readable row while more is there to read; 0 when all has been read."),
 		undecided: partition("drumlin_ingest_undecided_records", "Records behind the first open transaction, which nobody may read before it has ended."),
@@ -35,8 +35,8 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 			"For how long the handoff or another step under way has been failing, or waiting for an answer that should come at once; 0: it does not."),
 		silent: partition("drumlin_ingest_brokers_silent_seconds",
 			"For how long the brokers have answered no question about the partition; 0: they answer."),
-		hotRows:  partition("ingest_hot_rows", "Hot rows that are not committed yet."),
-		hotBytes: partition("ingest_hot_bytes", "Bytes of hot rows, committed ones in their grace included."),
+		hotRows:  partition("drumlin_ingest_hot_rows", "Hot rows that are not committed yet."),
+		hotBytes: partition("drumlin_ingest_hot_bytes", "Bytes of hot rows, committed ones in their grace included."),
 		paused:   partition("drumlin_ingest_paused", "1 while nothing is fetched, since hot memory or unfinished handoffs are at their limit."),
 		halted:   partition("drumlin_ingest_halted", "1 while the partition is not read until somebody decides; its status says about what."),
 		used:     process("drumlin_ingest_hot_memory_bytes", "Memory of hot rows of the process, those that readers still hold included."),

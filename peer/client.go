@@ -83,7 +83,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	c := &Client{options: o, budget: &budget{inner: o.Allocator, maxBytes: o.MaxHotBytes}}
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "peer_client_held_bytes", Help: "Bytes of hot rows of other processes that queries hold.",
+		Name: "drumlin_peer_client_held_bytes", Help: "Bytes of hot rows of other processes that queries hold.",
 	}, func() float64 { return float64(c.budget.used.Load()) })
 	var err error
 	if c.metrics, err = newMetrics(o.Registerer, "client", held); err != nil {

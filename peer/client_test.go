@@ -71,8 +71,8 @@ func TestManyAskersAtOnce(t *testing.T) {
 				seen[f.GetName()] += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
-		if seen["peer_"+side+"_requests"] != 48 || seen["peer_"+side+"_request_time"] != 48 ||
-			seen["peer_"+side+"_hot_rows"] == 0 || seen["peer_"+side+"_hot_bytes"] == 0 {
+		if seen["drumlin_peer_"+side+"_requests_total"] != 48 || seen["drumlin_peer_"+side+"_request_seconds"] != 48 ||
+			seen["drumlin_peer_"+side+"_hot_rows_total"] == 0 || seen["drumlin_peer_"+side+"_hot_bytes_total"] == 0 {
 			t.Errorf("%s: %v", side, seen)
 		}
 	}

@@ -24,15 +24,15 @@ func newMetrics(r prometheus.Registerer, side string, more ...prometheus.Collect
 		return nil, nil
 	}
 	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: "peer_" + side + "_" + name, Help: help})
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "drumlin_peer_" + side + "_" + name + "_total", Help: help})
 	}
 	kinds := []string{"kind", "outcome"}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "peer_" + side + "_requests", Help: "Requests between processes, by kind and by what came of them.",
+			Name: "drumlin_peer_" + side + "_requests_total", Help: "Requests between processes, by kind and by what came of them.",
 		}, kinds),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "peer_" + side + "_request_time", Help: "Seconds that requests between processes took.",
+			Name: "drumlin_peer_" + side + "_request_seconds", Help: "Time of requests between processes.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 		}, kinds),
 		rows:  counter("hot_rows", "Hot rows that have gone over the wire, rejects included."),

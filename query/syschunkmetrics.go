@@ -32,7 +32,7 @@ func newChunkMetrics(c Catalog) *chunkMetrics {
 		func(f *chunkFigures) any { return f.sidecarBytes })
 	add("ingested_bytes", "Bytes of the segments that ingestion has committed.", func(f *chunkFigures) any { return f.totals.AbsorbedBytes })
 	add("compacted_bytes", "Bytes that compaction has written.", func(f *chunkFigures) any { return f.totals.WrittenBytes })
-	add("write_amplification", "Bytes that compaction has written by those that were ingested.", (*chunkFigures).writeAmplification)
+	add("write_amplification", "How many bytes compaction has written for each one that was ingested.", (*chunkFigures).writeAmplification)
 	add("duplicates_removed", "Records that compaction has removed as copies of others.",
 		func(f *chunkFigures) any { return f.totals.Duplicates })
 	add("filtered_removed", "Records that compaction has removed by filters, or as marked unused.",

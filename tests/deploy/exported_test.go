@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,22 +48,23 @@ func scrapeLabels() labelSet { return labels("job", "instance", "role") }
 // rare are metrics that show nothing until something happens that a short test cannot bring about, or that lasts too short for it
 // to see. Their names must occur in the source of the program.
 func rare() map[string]labelSet {
-	task := labels("dataSource", "taskType")
+	task := labels("datasource", "type")
 	return map[string]labelSet{
-		"ingest_handoff_failed":         labels("supervisor", "topic", "partition"), // the object store or etcd refuses
-		"task_failed_count":             task,                                       // a task gives up
-		"task_retry_count":              task,                                       // a task waits for another attempt
-		"coordinator_duty_failed_count": labels("duty"),                             // etcd or the object store refuses
-		"task_running_count":            labels("dataSource"),                       // only while a task runs
-		"task_pending_count":            labels("dataSource"),                       // only while all slots are taken
-		"task_waiting_count":            labels("dataSource"),                       // only between two attempts
+		"drumlin_ingest_handoff_failures_total":         labels("supervisor", "topic", "partition"), // the object store or etcd refuses
+		"drumlin_task_failures_total":             task,                                       // a task gives up
+		"drumlin_task_retries_total":              task,                                       // a task waits for another attempt
+		"drumlin_coordinator_duty_failures_total": labels("duty"),                             // etcd or the object store refuses
+		"drumlin_tasks_running":            labels("datasource"),                       // only while a task runs
+		"drumlin_tasks_pending":            labels("datasource"),                       // only while all slots are taken
+		"drumlin_tasks_waiting":            labels("datasource"),                       // only between two attempts
 	}
 }
 
 // exported keeps what metrics has found, for all tests of a run.
 var exported struct {
 	sync.Mutex
-	metrics map[string]labelSet
+	metrics  map[string]labelSet
+	families []*dto.MetricFamily // drumlin's own, as they were seen
 }
 
 // metrics returns every metric that processes of a cluster show, with its labels: those of a drumlin that has ingested, handed
@@ -74,9 +77,13 @@ func metrics(t *testing.T) map[string]labelSet {
 		return exported.metrics
 	}
 	all := map[string]labelSet{"up": {}}
-	scrape(t, all, busyDev(t))
-	scrape(t, all, startEtcd(t))
-	describeParts(t, all)
+	exported.families = slices.Concat(slices.Collect(maps.Values(families(t, busyDev(t)))), describedParts(t))
+	for _, family := range exported.families {
+		put(all, family)
+	}
+	for _, family := range families(t, startEtcd(t)) {
+		put(all, family)
+	}
 	source := programSource(t)
 	for name, names := range rare() {
 		if !strings.Contains(source, `"`+name+`"`) {
@@ -108,8 +115,8 @@ func busyDev(t *testing.T) string {
 	d.Submit(t, `{"type":"compact","dataSource":"events","ioConfig":{"type":"compact","inputSpec":{"type":"interval","interval":"2000/3000"}}}`)
 	harness.Produce(t, client, &kgo.Record{Topic: "events", Value: []byte(`{"messageId":"last","timestamp":"` + hour.Format(time.RFC3339) + `","event":"view"}`)})
 	d.WaitSQL(t, "SELECT COUNT(*) AS n FROM events", 51, patience)
-	waitForMetric(t, d.HTTP, "task_success_count")
-	waitForMetric(t, d.HTTP, "interval_waitCompact_bytes")
+	waitForMetric(t, d.HTTP, "drumlin_task_successes_total")
+	waitForMetric(t, d.HTTP, "drumlin_compaction_waiting_bytes")
 	stdout, stderr, code := d.Run(t, "", "health")
 	if code != 0 {
 		t.Errorf("the health check of a healthy process exits with %d: %s%s", code, stdout, stderr)
@@ -179,22 +186,16 @@ func waitForMetric(t *testing.T, address, name string) {
 	}
 }
 
-func scrape(t *testing.T, into map[string]labelSet, address string) {
-	t.Helper()
-	for name, family := range families(t, address) {
-		names := labelSet{}
-		for _, m := range family.GetMetric() {
-			for _, pair := range m.GetLabel() {
-				names[pair.GetName()] = true
-			}
+func put(into map[string]labelSet, family *dto.MetricFamily) {
+	names := labelSet{}
+	for _, m := range family.GetMetric() {
+		for _, pair := range m.GetLabel() {
+			names[pair.GetName()] = true
 		}
-		put(into, name, names, family.GetType() == dto.MetricType_HISTOGRAM)
 	}
-}
-
-func put(into map[string]labelSet, name string, names labelSet, histogram bool) {
+	name := family.GetName()
 	into[name] = names
-	if histogram {
+	if family.GetType() == dto.MetricType_HISTOGRAM {
 		into[name+"_sum"], into[name+"_count"], into[name+"_bucket"] = names, names, labels("le")
 		for label := range names {
 			into[name+"_bucket"][label] = true
@@ -204,14 +205,14 @@ func put(into map[string]labelSet, name string, names labelSet, histogram bool) 
 
 // describer is a registry that only notes what metrics there would be.
 type describer struct {
-	t    *testing.T
-	into map[string]labelSet
+	t        *testing.T
+	families []*dto.MetricFamily
 }
 
 // described is how client_golang writes a metric's description.
-var described = regexp.MustCompile(`fqName: "([^"]*)".*variableLabels: \{([^}]*)\}`)
+var described = regexp.MustCompile(`fqName: "([^"]*)", help: "(.*)", constLabels: .*variableLabels: \{([^}]*)\}`)
 
-func (d describer) Register(c prometheus.Collector) error {
+func (d *describer) Register(c prometheus.Collector) error {
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)
@@ -223,14 +224,28 @@ func (d describer) Register(c prometheus.Collector) error {
 			d.t.Errorf("the description %s cannot be read", desc)
 			continue
 		}
-		_, vector := c.(*prometheus.HistogramVec)
-		_, single := c.(prometheus.Histogram)
-		put(d.into, match[1], labels(strings.FieldsFunc(match[2], func(r rune) bool { return r == ',' || r == ' ' })...), vector || single)
+		m := &dto.Metric{}
+		for _, label := range strings.FieldsFunc(match[3], func(r rune) bool { return r == ',' || r == ' ' }) {
+			m.Label = append(m.Label, &dto.LabelPair{Name: &label})
+		}
+		d.families = append(d.families, &dto.MetricFamily{Name: &match[1], Help: &match[2], Type: typeOf(c), Metric: []*dto.Metric{m}})
 	}
 	return nil
 }
 
-func (d describer) MustRegister(all ...prometheus.Collector) {
+func typeOf(c prometheus.Collector) *dto.MetricType {
+	switch c.(type) {
+	case *prometheus.HistogramVec, prometheus.Histogram:
+		return dto.MetricType_HISTOGRAM.Enum()
+	case *prometheus.GaugeVec, prometheus.Gauge:
+		return dto.MetricType_GAUGE.Enum()
+	case *prometheus.CounterVec, prometheus.Counter:
+		return dto.MetricType_COUNTER.Enum()
+	}
+	return dto.MetricType_GAUGE.Enum() // a function's value
+}
+
+func (d *describer) MustRegister(all ...prometheus.Collector) {
 	for _, c := range all {
 		if err := d.Register(c); err != nil {
 			d.t.Error(err)
@@ -238,12 +253,12 @@ func (d describer) MustRegister(all ...prometheus.Collector) {
 	}
 }
 
-func (d describer) Unregister(prometheus.Collector) bool { return true }
+func (d *describer) Unregister(prometheus.Collector) bool { return true }
 
-// describeParts adds the metrics of what only processes of a cluster have: S3, and the questions between processes.
-func describeParts(t *testing.T, into map[string]labelSet) {
+// describedParts are the metrics of what only processes of a cluster have: S3, and the questions between processes.
+func describedParts(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
-	d := describer{t: t, into: into}
+	d := &describer{t: t}
 	logger := slog.New(slog.DiscardHandler)
 	store, err := s3.Open(t.Context(), s3.Options{
 		Bucket: "b", Endpoint: "http://127.0.0.1:1", PathStyle: true, AccessKeyID: "k", SecretAccessKey: "s", Logger: logger, Registerer: d,
@@ -262,6 +277,7 @@ func describeParts(t *testing.T, into map[string]labelSet) {
 		t.Fatal(err)
 	}
 	client.Close()
+	return d.families
 }
 
 // programSource is the text of all Go files of the program.
