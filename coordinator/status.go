@@ -105,6 +105,11 @@ type PartitionStatus struct {
 	Counters         segment.Counters `json:"counters"` // of what is committed
 	Halted           string           `json:"halted,omitempty"`
 	Error            string           `json:"error,omitempty"`
+	// Of an error of a handoff: since when attempts fail, and how many have in a row.
+	FailingSince   string `json:"failingSince,omitempty"`
+	FailedAttempts int    `json:"failedAttempts,omitempty"`
+	// Since when the brokers have answered its reader nothing.
+	SilentSince string `json:"silentSince,omitempty"`
 }
 
 // List returns all supervisors by id. It asks each other process once, for a second at most.
@@ -259,6 +264,8 @@ func describePartition(key catalog.PartitionKey, message string) string {
 func addWorker(s *Status, out *PartitionStatus, w consumer.PartitionStatus, since time.Time, manyTopics bool) {
 	key := catalog.PartitionKey{Supervisor: w.Key.Supervisor, Topic: out.Topic, Partition: out.Partition}
 	out.State, out.HotRows, out.HotBytes, out.SpecVersion = w.State, w.HotRows, w.HotBytes, w.Facts.SpecVersion
+	out.FailingSince, out.FailedAttempts = instant(w.FailingSince, !w.FailingSince.IsZero()), w.FailedAttempts
+	out.SilentSince = instant(w.SilentSince, !w.SilentSince.IsZero())
 	if w.State == consumer.StateStarting {
 		addFailure(s, out, w)
 		return

@@ -79,6 +79,9 @@ type partitionStatus struct {
 	Halt       *halt                `json:"halt,omitempty"`
 	LastError  string               `json:"lastError,omitempty"`
 	LastAt     time.Time            `json:"lastAt,omitzero"`
+	Failing    time.Time            `json:"failingSince,omitzero"`
+	Attempts   int                  `json:"failedAttempts,omitempty"`
+	Silent     time.Time            `json:"silentSince,omitzero"`
 }
 
 type halt struct {
@@ -94,7 +97,7 @@ func toWire(s consumer.PartitionStatus) partitionStatus {
 		Key: s.Key, State: s.State, Generation: s.Generation, TopicID: s.TopicID, Facts: s.Facts, Position: s.Position,
 		Committed: s.Committed, Revision: s.Revision, CatchUp: s.CatchUp, StableEnd: s.StableEnd, Lag: s.Lag, Counters: s.Counters,
 		HotRows: s.HotRows, HotBytes: s.HotBytes, Handoffs: s.Handoffs, LastError: s.LastError, LastAt: s.LastAt,
-		Undecided: s.Undecided, Since: s.UndecidedSince,
+		Undecided: s.Undecided, Since: s.UndecidedSince, Failing: s.FailingSince, Attempts: s.FailedAttempts, Silent: s.SilentSince,
 	}
 	if s.Halt != nil {
 		h := halt(*s.Halt)
@@ -108,7 +111,7 @@ func fromWire(s partitionStatus) consumer.PartitionStatus {
 		Key: s.Key, State: s.State, Generation: s.Generation, TopicID: s.TopicID, Facts: s.Facts, Position: s.Position,
 		Committed: s.Committed, Revision: s.Revision, CatchUp: s.CatchUp, StableEnd: s.StableEnd, Lag: s.Lag, Counters: s.Counters,
 		HotRows: s.HotRows, HotBytes: s.HotBytes, Handoffs: s.Handoffs, LastError: s.LastError, LastAt: s.LastAt,
-		Undecided: s.Undecided, UndecidedSince: s.Since,
+		Undecided: s.Undecided, UndecidedSince: s.Since, FailingSince: s.Failing, FailedAttempts: s.Attempts, SilentSince: s.Silent,
 	}
 	if s.Halt != nil {
 		h := consumer.Halt(*s.Halt)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"drumlin/internal/retrying"
 )
 
 const (
@@ -51,6 +53,7 @@ func (s *Store) do(ctx context.Context, c call, request func(context.Context) er
 			return s.fail(c, result, attempt, maybeApplied, err)
 		}
 		s.log.Debug("an object request failed: trying again", "verb", c.verb, "key", c.key, "attempt", attempt, "outcome", string(result), "error", err)
+		retrying.Failed(ctx, fmt.Errorf("%s %s: %w", c.verb, c.key, err))
 		if stopped := s.pause(ctx, c.verb, attempt, result, err); stopped != nil {
 			if ctx.Err() != nil {
 				result = outcomeCancelled
