@@ -43,7 +43,8 @@ func (n *node) startPeers(context.Context) error {
 	}
 	n.peerClient, err = peer.NewClient(peer.ClientOptions{
 		TLS: certificates, Token: n.config.Access.PeerToken, AllowPlainToken: n.config.Flight.AllowPlainToken,
-		Cluster: n.catalog.Incarnation(), MaxHotBytes: int64(n.config.Query.MaxHotBytes), Logger: n.world.Logger, Registerer: n.registry,
+		Cluster: n.catalog.Incarnation(), MaxHotBytes: int64(n.config.Query.MaxHotBytes),
+		HotCacheBytes: int64(min(n.config.Query.HotCacheBytes, n.config.Query.MaxHotBytes/2)), Logger: n.world.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err

@@ -108,6 +108,7 @@ func limitFields() []Field {
 		{"query", "Limits of the role query."},
 		{"query.maxBytes", "Memory of the query engine. Beyond it queries spill, or fail."},
 		{"query.maxHotBytes", "Memory for hot rows that other processes send, of all queries together."},
+		{"query.hotCacheBytes", "How much of that is kept between queries, so that rows that have come need not come again: half at most. 0: nothing."},
 		{"query.threads", "Threads of the query engine. 0: one for each processor."},
 		{"query.maxConcurrent", "Queries at a time; further ones wait."},
 		{"query.queueTimeout", "How long a query waits for its turn."},

@@ -153,6 +153,7 @@ type Ingest struct {
 type Query struct {
 	MaxBytes       Bytes         `yaml:"maxBytes"`
 	MaxHotBytes    Bytes         `yaml:"maxHotBytes"`
+	HotCacheBytes  Bytes         `yaml:"hotCacheBytes"`
 	Threads        int           `yaml:"threads"`
 	MaxConcurrent  int           `yaml:"maxConcurrent"`
 	QueueTimeout   time.Duration `yaml:"queueTimeout"`
@@ -196,7 +197,7 @@ func Default() Server {
 		Spill:  Directory{Dir: "drumlin-spill", MaxBytes: 8 << 30},
 		Ingest: Ingest{MaxHotBytes: 2 << 30, DiscoverInterval: 5 * time.Second},
 		Query: Query{
-			MaxBytes: 2 << 30, MaxHotBytes: 1 << 30, MaxConcurrent: 8, QueueTimeout: 5 * time.Second, DefaultTimeout: time.Minute,
+			MaxBytes: 2 << 30, MaxHotBytes: 1 << 30, HotCacheBytes: 512 << 20, MaxConcurrent: 8, QueueTimeout: 5 * time.Second, DefaultTimeout: time.Minute,
 			MaxTimeout: 10 * time.Minute, HotBudget: 30 * time.Second, ObjectBudget: 20 * time.Second,
 		},
 		Compaction: Compaction{

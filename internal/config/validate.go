@@ -258,6 +258,7 @@ func (s Server) checkLimits(c *checker) {
 		c.wanted("spill.dir", s.Spill.Dir, "name a directory for what does not fit in memory")
 	}
 	c.bytesAtLeast("spill.maxBytes", s.Spill.MaxBytes, 0)
+	c.bytesAtLeast("query.hotCacheBytes", s.Query.HotCacheBytes, 0)
 	c.countAtLeast("query.threads", s.Query.Threads, 0)
 	c.countAtLeast("query.maxConcurrent", s.Query.MaxConcurrent, 1)
 	c.countAtLeast("compaction.slots", s.Compaction.Slots, 1)
