@@ -329,49 +329,6 @@ func TestAClientThatLeavesEndsItsQuery(t *testing.T) {
 	}
 }
 
-func TestTheTimeForABodyEndsWithTheBody(t *testing.T) {
-	t.Parallel()
-	const timeout = 500 * time.Millisecond // a body that is there arrives within it on a busy machine too
-	server := httptest.NewServer(limitBodyTime(timeout, func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			w.WriteHeader(http.StatusRequestTimeout)
-			return
-		}
-		// A long query: three times as long as the body may take. A deadline that were still set would end its context.
-		select {
-		case <-r.Context().Done():
-			w.WriteHeader(http.StatusInternalServerError)
-		case <-time.After(3 * timeout):
-		}
-		fmt.Fprintf(w, "%d", len(body))
-	}))
-	defer server.Close()
-	defer server.Client().CloseIdleConnections()
-	send := func(body io.Reader) (int, string) {
-		resp, err := server.Client().Post(server.URL, "text/plain", body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(text)
-	}
-	for _, body := range []io.Reader{strings.NewReader("1234"), struct{ io.Reader }{strings.NewReader("1234")}} {
-		if status, text := send(body); status != http.StatusOK || text != "4" {
-			t.Errorf("status %d, body %q", status, text)
-		}
-	}
-	reader, writer := io.Pipe()
-	defer writer.Close()
-	if status, _ := send(reader); status != http.StatusRequestTimeout {
-		t.Errorf("a body that never came was answered with %d", status)
-	}
-}
-
 func FuzzSQLRequest(f *testing.F) {
 	f.Add(`{"query":"SELECT 1","resultFormat":"csv","header":true,"context":{"a":[1,2.5]},"parameters":[{"type":"BIGINT","value":1}]}`)
 	f.Add(`{"query":"x","context":{"sqlQueryId":"é"}}`)
