@@ -11,7 +11,7 @@ import (
 const (
 	sharePartitions = 6
 	settle          = 90 * time.Second // for what must come about, however busy the machine
-	fewAnswers      = 10               // of a checker, before a test goes on
+	fewAnswers      = 6                // of a checker, before a test goes on
 	handover        = time.Second      // from SIGTERM to the last partition's new owner
 )
 

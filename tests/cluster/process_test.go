@@ -19,7 +19,7 @@ import (
 const (
 	trialPartitions = 8
 	trialPerSecond  = 400
-	trialAnswers    = 6 // that must come after each fault
+	trialAnswers    = 4 // that must come after each fault
 
 	// trialSpec hands off so often that faults fall into handoffs.
 	trialSpec = eventsSpec + `  tuningConfig: {intermediateHandoffPeriod: HANDOFF}

@@ -31,7 +31,7 @@ type CheckerOptions struct {
 }
 
 const (
-	askEvery   = 50 * time.Millisecond
+	askEvery   = 100 * time.Millisecond
 	askTimeout = time.Minute
 )
 
