@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"drumlin/api/client"
@@ -45,7 +48,7 @@ func newSQLCommand(env *Env) *cobra.Command {
 sys.servers and sys.rejects. The statement is the argument, or comes from --file, or, with -, from standard input.
 
 Rows go to standard output; their number, the time taken and, with --cut, the answer's cut go to standard error. The
-cut says up to which offset of each partition records are counted.`,
+cut says up to which offset of each partition records are counted. Ctrl-C ends the query on the server too.`,
 		Example: `  drumlin sql "SELECT COUNT(*) FROM wikipedia"
   drumlin sql "SELECT TIME_FLOOR(__time, 'PT1H') AS hour, SUM(added) AS added FROM wikipedia GROUP BY 1 ORDER BY 1"
   drumlin sql "SELECT * FROM wikipedia WHERE channel = ? LIMIT 5" --param "#en.wikipedia" --format json
@@ -94,6 +97,7 @@ func runSQL(ctx context.Context, env *Env, flags *sqlFlags, args []string) error
 	if resultFormat == "" {
 		result, err := c.SQL(ctx, query)
 		if err != nil {
+			endQuery(ctx, env, c, query)
 			return err
 		}
 		took := time.Since(started)
@@ -104,6 +108,7 @@ func runSQL(ctx context.Context, env *Env, flags *sqlFlags, args []string) error
 	} else {
 		info, err = c.SQLTo(ctx, env.Stdout, query, resultFormat, resultFormat == "csv" && !flags.noHeader)
 		if err != nil {
+			endQuery(ctx, env, c, query)
 			return err
 		}
 		footer = "done in " + shortDuration(time.Since(started))
@@ -121,6 +126,24 @@ func runSQL(ctx context.Context, env *Env, flags *sqlFlags, args []string) error
 	return nil
 }
 
+const queryIDKey = "sqlQueryId"
+
+// endQuery ends an interrupted query on the server, which need not notice that nobody listens any more: a proxy between may keep
+// its connection open.
+func endQuery(ctx context.Context, env *Env, c *client.Client, q client.Query) {
+	const patience = 2 * time.Second
+	id, ours := q.Context[queryIDKey].(string)
+	if ctx.Err() == nil || !ours {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	var refused *client.Error
+	if err := c.CancelSQL(ctx, id); err != nil && !(errors.As(err, &refused) && refused.Status == http.StatusNotFound) {
+		env.Notef("warning: the query %s may still run until its timeout: %v", id, err)
+	}
+}
+
 // warnPartial tells of an answer that is not whole, also where lines about rows are not wanted.
 func warnPartial(env *Env, p *client.Partial) {
 	if p == nil {
@@ -133,7 +156,7 @@ func warnPartial(env *Env, p *client.Partial) {
 }
 
 func buildQuery(env *Env, flags *sqlFlags, args []string) (client.Query, error) {
-	q := client.Query{Context: map[string]any{}}
+	q := client.Query{Context: map[string]any{queryIDKey: uuid.NewString()}}
 	switch {
 	case flags.file != "" && len(args) == 1:
 		return q, usagef("give the statement or --file, not both")

@@ -27,8 +27,8 @@ are in configs/tasks. Tasks run on the server: a command that is interrupted lea
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTaskSubmitCommand(env), newTaskListCommand(env), newTaskStatusCommand(env), newTaskLogCommand(env),
-		newTaskReportCommand(env), newTaskCancelCommand(env))
+	cmd.AddCommand(newTaskSubmitCommand(env), newTaskListCommand(env), newTaskStatusCommand(env), newTaskSpecCommand(env),
+		newTaskLogCommand(env), newTaskReportCommand(env), newTaskCancelCommand(env))
 	return cmd
 }
 
@@ -233,6 +233,25 @@ func writeTask(env *Env, t *client.Task) error {
 		env.Notef("see also: drumlin task report %[1]s, drumlin task log %[1]s", table.Safe(t.ID))
 	}
 	return nil
+}
+
+func newTaskSpecCommand(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "spec TASK",
+		Short:   "Print a task as it was submitted",
+		Long:    "Print a task as it was submitted, as JSON: it can be submitted again.",
+		Example: "  drumlin task spec compact_wikipedia_1",
+		Args:    exactly("the id of a TASK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withClient(env, func(c *client.Client) error {
+				text, err := c.TaskSpec(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return writeIndented(env, text)
+			})
+		},
+	}
 }
 
 func newTaskLogCommand(env *Env) *cobra.Command {

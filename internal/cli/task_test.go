@@ -75,7 +75,7 @@ func (q *queue) Task(_ context.Context, id string) (api.Task, json.RawMessage, e
 	if len(q.statuses) > 1 {
 		q.statuses = q.statuses[1:]
 	}
-	return t, nil, nil
+	return t, json.RawMessage(`{"type":"kill"}`), nil
 }
 
 func (q *queue) ListTasks(_ context.Context, f api.TaskFilter) ([]api.Task, error) {
@@ -295,6 +295,8 @@ func TestTaskListAndStatus(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	run(t, url, "", 0, "task", "status", "x").want(t, 1, "", "There is no x.")
+	run(t, url, "", 0, "task", "spec", "t1").want(t, 0, "{\n  \"type\": \"kill\"\n}\n")
+	run(t, url, "", 0, "task", "spec", "x").want(t, 1, "", "There is no x.")
 	q.list = nil
 	run(t, url, "", 0, "task", "list").want(t, 0, "", "drumlin task submit")
 }

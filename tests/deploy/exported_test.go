@@ -50,13 +50,13 @@ func scrapeLabels() labelSet { return labels("job", "instance", "role") }
 func rare() map[string]labelSet {
 	task := labels("datasource", "type")
 	return map[string]labelSet{
-		"drumlin_ingest_handoff_failures_total":         labels("supervisor", "topic", "partition"), // the object store or etcd refuses
+		"drumlin_ingest_handoff_failures_total":   labels("supervisor", "topic", "partition"), // the object store or etcd refuses
 		"drumlin_task_failures_total":             task,                                       // a task gives up
 		"drumlin_task_retries_total":              task,                                       // a task waits for another attempt
 		"drumlin_coordinator_duty_failures_total": labels("duty"),                             // etcd or the object store refuses
-		"drumlin_tasks_running":            labels("datasource"),                       // only while a task runs
-		"drumlin_tasks_pending":            labels("datasource"),                       // only while all slots are taken
-		"drumlin_tasks_waiting":            labels("datasource"),                       // only between two attempts
+		"drumlin_tasks_running":                   labels("datasource"),                       // only while a task runs
+		"drumlin_tasks_pending":                   labels("datasource"),                       // only while all slots are taken
+		"drumlin_tasks_waiting":                   labels("datasource"),                       // only between two attempts
 	}
 }
 
