@@ -85,6 +85,11 @@ func (w *world) stealStep(r *rand.Rand) (string, error) {
 	return text, errors.Join(err, stolen)
 }
 
+// ofKind are the folded segments of a tail, or the others.
+func ofKind(tail []catalog.TailSegment, folded bool) []catalog.TailSegment {
+	return slices.DeleteFunc(slices.Clone(tail), func(s catalog.TailSegment) bool { return s.Folded != folded })
+}
+
 // tailStep merges some tail segments of a bucket, or adopts what there is: work of the recent policy that small chunks do
 // not lead to.
 func (w *world) tailStep(r *rand.Rand) (string, error) {
@@ -94,14 +99,21 @@ func (w *world) tailStep(r *rand.Rand) (string, error) {
 		return "", err
 	}
 	ds := view.Datasources[t.name]
-	var some []*catalog.BucketView
+	var some, many []*catalog.BucketView
 	for _, b := range ds.Buckets {
-		if !b.Dropped() && len(b.Commits) > 0 {
-			some = append(some, b)
+		if b.Dropped() || len(b.Commits) == 0 {
+			continue
+		}
+		some = append(some, b)
+		if len(ofKind(b.Tail, true)) > 1 || len(ofKind(b.Tail, false)) > 1 {
+			many = append(many, b)
 		}
 	}
 	if len(some) == 0 {
 		return "nothing", nil
+	}
+	if len(many) > 0 && r.IntN(4) > 0 { // there are few such
+		some = many
 	}
 	b := some[r.IntN(len(some))]
 	request := catalog.SwapRequest{Base: view, Datasource: t.name, Buckets: b.Members, State: catalog.HeadRaw}
@@ -115,9 +127,11 @@ func (w *world) tailStep(r *rand.Rand) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tail := slices.Clone(b.Tail)
 	folded := r.IntN(2) == 0
-	tail = slices.DeleteFunc(tail, func(s catalog.TailSegment) bool { return s.Folded != folded })
+	tail := ofKind(b.Tail, folded)
+	if len(tail) < 2 {
+		tail = ofKind(b.Tail, !folded)
+	}
 	r.Shuffle(len(tail), func(i, j int) { tail[i], tail[j] = tail[j], tail[i] })
 	what := "adopted"
 	if len(tail) > 1 {
