@@ -58,6 +58,54 @@ func BenchmarkHot(b *testing.B) {
 	}
 }
 
+// BenchmarkHotKept measures what a dashboard asks again and again: two hundred rows come between two questions, to two hundred
+// thousand. A client that keeps rows and one that does not ask in turns: x-kept is the median of the ratios, beside its quartiles.
+func BenchmarkHotKept(b *testing.B) {
+	const batches, rows, more = 100, 2048, 200
+	m := &maker{rand.New(rand.NewPCG(1, 1)), memory.NewGoAllocator()}
+	layout := segment.HotArrowSchema(schemas(true, "id")[1])
+	local := &fakeLocal{rows: &segment.HotRows{OffsetRange: segment.OffsetRange{Topic: "t"}, Reading: "r"}}
+	grow := func(n int) {
+		local.set(func(l *fakeLocal) {
+			x := m.batch(layout, 2, l.rows.To, n, 5*hourMillis)
+			l.rows.Counters.Skipped += x.ToOffset - l.rows.To - int64(n)
+			l.rows.Counters.Stored += int64(n)
+			l.rows.Data, l.rows.To = append(l.rows.Data, x), x.ToOffset
+		})
+	}
+	for range batches {
+		grow(rows)
+	}
+	address := serve(b, ServerOptions{Local: local})
+	keeps, forgets := ask(b, ClientOptions{HotCacheBytes: 1 << 30}), ask(b, ClientOptions{})
+	took := func(c *Client) time.Duration {
+		begun := time.Now()
+		got, err := c.Hot(b.Context(), address, requestFor(local.rows))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer got.Release()
+		return time.Since(begun)
+	}
+	took(keeps)
+	var kept, fetched []time.Duration
+	var ratios []float64
+	for b.Loop() {
+		grow(more)
+		kept, fetched = append(kept, took(keeps)), append(fetched, took(forgets))
+		ratios = append(ratios, float64(fetched[len(fetched)-1])/float64(max(1, kept[len(kept)-1])))
+	}
+	slices.Sort(kept)
+	slices.Sort(fetched)
+	slices.Sort(ratios)
+	n := len(ratios)
+	b.ReportMetric(float64(kept[n/2].Microseconds()), "µs-kept")
+	b.ReportMetric(float64(fetched[n/2].Microseconds()), "µs-fetched")
+	b.ReportMetric(ratios[n/2], "x-kept")
+	b.ReportMetric(ratios[n/4], "x-kept-q1")
+	b.ReportMetric(ratios[3*n/4], "x-kept-q3")
+}
+
 // BenchmarkCompression tells what compressing the bodies would cost and save; this protocol does not.
 func BenchmarkCompression(b *testing.B) {
 	m := &maker{rand.New(rand.NewPCG(1, 1)), memory.NewGoAllocator()}
