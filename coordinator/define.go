@@ -79,6 +79,7 @@ func (d *defined) metrics(s *spec.Supervisor) spec.Problems {
 		return problemsOf(err)
 	}
 	d.definition.Metrics, d.inputs = metrics, inputs
+	d.warnings = append(d.warnings, roundedInputs(metrics, inputs)...)
 	for _, m := range metrics {
 		path := "spec.dataSchema.metricsSpec (" + m.Name + "): "
 		switch m.Kind {
@@ -91,6 +92,25 @@ func (d *defined) metrics(s *spec.Supervisor) spec.Problems {
 		}
 	}
 	return nil
+}
+
+// roundedInputs warns of fields that are kept as doubles for some metrics although others aggregate whole numbers of them.
+func roundedInputs(metrics []rollup.Metric, inputs []segment.Column) []string {
+	var out []string
+	for _, c := range inputs {
+		var whole []string
+		for _, m := range metrics {
+			if m.Type == segment.TypeLong && m.Kind != rollup.KindDistinct && slices.Contains(m.Fields, c.Name) {
+				whole = append(whole, m.Name)
+			}
+		}
+		if c.Type == segment.TypeDouble && len(whole) > 0 {
+			out = append(out, fmt.Sprintf("spec.dataSchema.metricsSpec (%s): %s is kept as a double, since another metric reads it so: "+
+				"whole numbers beyond 2^53 lose their last digits; where there are such, let a transform give the other metric a field "+
+				"of its own", strings.Join(whole, ", "), c.Name))
+		}
+	}
+	return out
 }
 
 func (d *defined) transforms(s *spec.Supervisor) spec.Problems {
