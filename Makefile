@@ -4,6 +4,8 @@ SHELL := /bin/bash
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
+# make check vets everything; go test would do a part of it again, once for each way of building.
+GOTEST := go test -vet=off
 # Packages in which goroutines meet: they run once more under the race detector, the longest first.
 RACE := ./compaction/... ./query/... ./objectstore/... ./indexer/... ./catalog/... ./duckdb/... ./consumer/... ./coordinator/... ./peer/... ./rollup/fold/... ./api/... ./internal/app/... ./internal/secure/...
 
@@ -28,16 +30,16 @@ BUILT := DRUMLIN_TEST_BINARY=$(CURDIR)/bin/drumlin
 E2E := ./tests/cluster/... ./tests/kafka/...
 
 test: build ## run all tests but those of test-e2e, the short profile
-	$(BUILT) go test -timeout 14m $$(go list ./... | grep -v -E '/tests/(cluster|kafka)(/|$$)')
+	$(BUILT) $(GOTEST) -timeout 14m $$(go list ./... | grep -v -E '/tests/(cluster|kafka)(/|$$)')
 
 test-e2e: build parts ## run drumlin as separate processes over Apache Kafka, etcd and an S3 server; DRUMLIN_TEST_LONG=1: the long profile
-	$(BUILT) go test -p 1 -timeout $(if $(DRUMLIN_TEST_LONG),12h,25m) $(E2E)
+	$(BUILT) $(GOTEST) -p 1 -timeout $(if $(DRUMLIN_TEST_LONG),12h,25m) $(E2E)
 
 test-long: build parts ## run all tests, the long profile: hours
-	$(BUILT) DRUMLIN_TEST_LONG=1 go test -timeout 12h ./...
+	$(BUILT) DRUMLIN_TEST_LONG=1 $(GOTEST) -timeout 12h ./...
 
 race: ## run the packages where goroutines meet under the race detector, with -short: few rounds, no large inputs
-	go test -race -short -timeout 14m $(RACE)
+	$(GOTEST) -race -short -timeout 14m $(RACE)
 
 fuzz: ## run every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) scripts/fuzz

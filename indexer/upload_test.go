@@ -89,7 +89,7 @@ func TestSlowUploadsDoNotHoldUpWriting(t *testing.T) {
 	schema := testSchema(rng)
 	batches := makeBatches(checked, rng, schema, randomRows(rng, schema, 1000))
 	defer releaseBatches(batches)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	store := &gathering{want: 1 + uploadsAtOnce, all: make(chan struct{})}
 	ix := testIndexer(t, store, checked, nil)
