@@ -16,14 +16,17 @@ import (
 // the log, from where the log ends on. No transaction may be open for longer than the call may take.
 func (a *Asker) ReadLog(t testing.TB, log *oracle.Log, topics ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if err := readLog(ctx, a.brokers, log, topics); err != nil {
+	if err := readLog(a.brokers, log, topics); err != nil {
 		t.Fatalf("read the log of %v: %v", topics, err)
 	}
 }
 
-func readLog(ctx context.Context, brokers string, log *oracle.Log, topics []string) error {
+// slowest is how many records a second are read at least, however busy the machine.
+const slowest = 1000
+
+func readLog(brokers string, log *oracle.Log, topics []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), askBudget)
+	defer cancel()
 	admin, err := kgo.NewClient(kgo.SeedBrokers(brokers))
 	if err != nil {
 		return err
@@ -37,12 +40,13 @@ func readLog(ctx context.Context, brokers string, log *oracle.Log, topics []stri
 		return err
 	}
 	from, missing := map[string]map[int32]kgo.Offset{}, map[string]map[int32]int64{} // missing: the end to reach
-	known := log.Ends()
+	known, records := log.Ends(), int64(0)
 	ends.Each(func(end kadm.ListedOffset) {
 		log.Known(end.Topic, end.Partition, 0)
 		if at := known[end.Topic][end.Partition]; at < end.Offset {
 			put(from, end.Topic, end.Partition, kgo.NewOffset().At(at))
 			put(missing, end.Topic, end.Partition, end.Offset)
+			records += end.Offset - at
 		}
 	})
 	if len(missing) == 0 {
@@ -55,8 +59,10 @@ func readLog(ctx context.Context, brokers string, log *oracle.Log, topics []stri
 		return err
 	}
 	defer client.Close()
+	reading, cancelReading := context.WithTimeout(context.Background(), askBudget+time.Duration(records)*time.Second/slowest)
+	defer cancelReading()
 	for len(missing) > 0 {
-		fetches := client.PollFetches(ctx)
+		fetches := client.PollFetches(reading)
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("%w; these ends were not reached: %v", err, missing)
 		}
