@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"drumlin/catalog"
 	"drumlin/indexer"
 	"drumlin/internal/testkit"
+	"drumlin/segment"
 )
 
 // The Wikipedia edits of one day in hour chunks of at most 1,000 rows are 51 segments: where every handoff is cut exactly
@@ -108,9 +110,10 @@ func TestRowsAndAgeTriggerHandoffs(t *testing.T) {
 	r.createTopic(1)
 	r.produceEvents(0, 25)
 	r.start(r.submit(specText("", "", ", maxRowsInMemory: 10, intermediateHandoffPeriod: PT0.2S")))
-	r.waitFor("three commits", func(s PartitionStatus) bool { return s.Committed == 25 })
+	r.waitFor("the last rows, which are too few", func(s PartitionStatus) bool { return s.Committed == 25 })
 	c := r.committed()
-	if len(c.ranges) != 3 || c.rows != 25 {
+	// Where reading pauses for longer than the age, on a busy machine, it cuts earlier than the rows.
+	if len(c.ranges) < 3 || c.rows != 25 || slices.ContainsFunc(c.ranges, func(r segment.OffsetRange) bool { return r.To-r.From > 10 }) {
 		t.Errorf("committed %+v", c)
 	}
 }
@@ -243,11 +246,9 @@ func TestHotAndCommittedAreOnePrefix(t *testing.T) {
 		r.produceEvents(i, 40)
 	}
 	r.handoff(total)
+	r.waitFor("some answers", func(PartitionStatus) bool { return answers.Load() >= 10 })
 	cancel()
 	readers.Wait()
-	if answers.Load() < 10 {
-		t.Errorf("only %d answers", answers.Load())
-	}
 	if c := r.committed(); c.rows != total {
 		t.Errorf("committed %+v", c)
 	}
