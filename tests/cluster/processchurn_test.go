@@ -12,18 +12,20 @@ import (
 // Most of them leave as asked; some are killed.
 func TestARebalanceEachSecond(t *testing.T) {
 	t.Parallel()
-	lasts, o := 8*time.Second, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1, LeaseTTL: leaseLife}
+	lasts, least, o := 8*time.Second, 4, harness.ClusterOptions{Ingesters: 2, Coordinators: 1, Queriers: 1, LeaseTTL: leaseLife}
 	if long() {
-		lasts, o.Compactors = 10*time.Minute, 1
+		lasts, least, o.Compactors = 10*time.Minute, 300, 1
 	}
 	r := startTrial(t, o, trialSpec)
 	stay := r.Ingesters()
 	guests := []*harness.Node{r.New(t, harness.RoleIngest), r.New(t, harness.RoleIngest)}
 	before := r.history.check(t).ownerships()
+	moved := func() int { return r.history.check(t).ownerships() - before }
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	changes := 0
-	for begin := time.Now(); time.Since(begin) < lasts || changes%4 != 0; changes++ {
+	// A guest may have to go before it has got anything: a busy machine gets more time.
+	for begin := time.Now(); time.Since(begin) < lasts || changes%4 != 0 || moved() < least && time.Since(begin) < lasts+settle; changes++ {
 		guest := guests[changes%2]
 		switch {
 		case !guest.Running():
@@ -41,10 +43,9 @@ func TestARebalanceEachSecond(t *testing.T) {
 		}
 	}
 	r.WaitShared(t, "events", trialPartitions, settle, stay...)
-	moved := r.history.check(t).ownerships() - before
-	t.Logf("%d changes: partitions were acquired %d times", changes, moved)
-	if moved < changes/2 { // a guest may have to go before it has got anything
-		t.Errorf("partitions were acquired %d times in %d changes: nothing is moved", moved, changes)
+	t.Logf("%d changes: partitions were acquired %d times", changes, moved())
+	if moved() < least {
+		t.Errorf("partitions were acquired %d times in %d changes, want %d times: nothing is moved", moved(), changes, least)
 	}
 	r.finish(t)
 }
