@@ -18,14 +18,15 @@ import (
 	"drumlin/spec"
 )
 
-// requestTimeout bounds every request but fetches; the caller tries again.
-const requestTimeout = 10 * time.Second
+// usualRequestTimeout bounds every request but fetches; the caller tries again.
+const usualRequestTimeout = 10 * time.Second
 
 // Kafka reads topics with franz-go. It keeps one client per set of brokers for questions, and opens one client per
 // partition that is read: a partition's buffers, pauses, errors and topic id are then its own, and closing the source
 // ends all of it.
 type Kafka struct {
-	server map[string]string // Java client properties, which a spec's own override
+	server         map[string]string // Java client properties, which a spec's own override
+	requestTimeout time.Duration
 
 	mu      sync.Mutex
 	clients map[string]*kgo.Client
@@ -40,7 +41,7 @@ func NewKafka(properties map[string]string) (*Kafka, error) {
 	if err := checkServerProperties(properties); err != nil {
 		return nil, err
 	}
-	return &Kafka{server: maps.Clone(properties), clients: map[string]*kgo.Client{}}, nil
+	return &Kafka{server: maps.Clone(properties), requestTimeout: usualRequestTimeout, clients: map[string]*kgo.Client{}}, nil
 }
 
 // Close ends all clients.
@@ -76,7 +77,7 @@ func (k *Kafka) client(s *spec.Supervisor) (*kgo.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c, err = kgo.NewClient(append(opts, kgo.RetryTimeout(requestTimeout), kgo.MetadataMinAge(100*time.Millisecond))...); err != nil {
+		if c, err = kgo.NewClient(append(opts, kgo.RetryTimeout(k.requestTimeout), kgo.MetadataMinAge(100*time.Millisecond))...); err != nil {
 			return nil, fmt.Errorf("make a Kafka client: %w", err)
 		}
 		k.clients[key] = c
@@ -112,7 +113,7 @@ func (k *Kafka) Bounds(ctx context.Context, s *spec.Supervisor, topic string, pa
 		return Bounds{}, err
 	}
 	admin := kadm.NewClient(client)
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout)
 	defer cancel()
 	fail := func(what string, err error) (Bounds, error) {
 		return Bounds{}, fmt.Errorf("%s of %s partition %d: %w", what, topic, partition, brokerError(err))
@@ -203,7 +204,7 @@ func (k *Kafka) Advise(ctx context.Context, list []Advice) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout)
 	defer cancel()
 	group := s.IO.ConsumerProperties["group.id"]
 	if group == "" {

@@ -24,7 +24,7 @@ func (k *Kafka) Discover(ctx context.Context, s *spec.Supervisor) ([]TopicPartit
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout)
 	defer cancel()
 	var names []string
 	match := func(string) bool { return true }
@@ -84,7 +84,7 @@ func (k *Kafka) HighWatermarks(ctx context.Context, s *spec.Supervisor, topics [
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout)
 	defer cancel()
 	listed, err := admin.ListCommittedOffsets(ctx, topics...)
 	if err == nil {
