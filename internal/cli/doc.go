@@ -1,4 +1,4 @@
-// Package cli holds the commands that talk to a running server (apply, sql, handoff, segments, status, compact, task,
+// Package cli holds the commands that talk to a running server (apply, sql, handoff, gap, segments, status, compact, task,
 // autocompact, rules, get, suspend and resume) and those that feed Kafka's topics (generate, produce and topic).
 //
 // It owns flags, the text that people read, tables and exit codes. It never opens a catalog or a segment: what it says to
