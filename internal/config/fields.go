@@ -130,7 +130,7 @@ func limitFields() []Field {
 		{"log.level", "debug, info, warn or error."},
 		{"log.format", "text or json."},
 		{"leaseTTL", "After how long without a sign of life the partitions of a process go to others."},
-		{"stopTimeout", "How long the last handoffs may take when the process is asked to stop."},
+		{"stopTimeout", "How long the last handoffs may take when the process is asked to stop, and that of a partition which another process waits for."},
 	}
 }
 
