@@ -155,11 +155,6 @@ func (r *request) joined(ds *catalog.DatasourceView, intervals []spec.Interval, 
 func taskIntervals(ds *catalog.DatasourceView, t *spec.Task) ([]spec.Interval, spec.Problems) {
 	out := slices.Clone(t.Intervals)
 	var problems spec.Problems
-	if t.Type == spec.TaskMarkUnused && len(t.Segments) > 0 {
-		problems = append(problems, spec.Problem{Path: "segmentIds", Message: "segments are marked unused by interval: " +
-			"copies of their rows may lie in other segments, and the number in an id is that of one moment"})
-		return out, problems
-	}
 	for i, id := range t.Segments {
 		interval, err := segmentInterval(ds.Name, id)
 		if err != nil {

@@ -93,7 +93,7 @@ func (b *builder) task(o object) *Task {
 	case TaskKill:
 		t.Intervals = o.intervals("interval", "what is deleted")
 	case TaskMarkUnused:
-		b.markUnused(o, t)
+		t.Intervals = o.intervals("interval", "what is hidden")
 	}
 	return t
 }
@@ -187,23 +187,6 @@ func (b *builder) compactInput(o object, t *Task) {
 		if input.given("segments") {
 			input.problem("segments", "belongs to type segments")
 		}
-	}
-}
-
-func (b *builder) markUnused(o object, t *Task) {
-	var given []string
-	for _, key := range []string{"interval", "segmentIds", "segments"} {
-		if o.given(key) {
-			given = append(given, key)
-		}
-	}
-	switch {
-	case len(given) > 1:
-		o.problem(given[1], "cannot be combined with %s: say one of the two", given[0])
-	case len(given) == 0 || given[0] == "interval":
-		t.Intervals = o.intervals("interval", "what is hidden, here, or as segmentIds")
-	default:
-		t.Segments = o.ids(given[0])
 	}
 }
 

@@ -53,8 +53,8 @@ func KillFields() []Field {
 func MarkUnusedFields() []Field {
 	return append(taskFields("markUnused"), []Field{
 		{"interval", KindText, Used, "", "rows in it are hidden for ever, whole time chunks only where there is dedup"},
-		{"segmentIds", KindTexts, Used, "", "ids of segments, instead of interval"},
-		{"segments", KindTexts, Used, "", "the same as segmentIds"},
+		{"segmentIds", KindAny, Refused, "", "give interval: copies of a segment's rows may lie in others, and the number in an id is that of one moment"},
+		{"segments", KindAny, Refused, "", "give interval, as for segmentIds"},
 		{"versions", KindAny, Refused, "", "segments have no versions"},
 	}...)
 }
