@@ -96,12 +96,25 @@ func waitGot(t *testing.T, got func() int, want int) {
 	}
 }
 
-func TestStalledRepliesArriveAfterHealing(t *testing.T) {
+// exchange sends a text and gets it back.
+func exchange(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	send(t, conn, text)
+	mustRead(t, conn, text)
+}
+
+// proxied is a proxy in front of an echo, and a connection through both that has carried "one".
+func proxied(t *testing.T) (p *NetProxy, conn net.Conn, got func() int) {
+	t.Helper()
 	address, got := echo(t)
-	p := NewNetProxy(t, address)
-	conn := dial(t, p)
-	send(t, conn, "one")
-	mustRead(t, conn, "one")
+	p = NewNetProxy(t, address)
+	conn = dial(t, p)
+	exchange(t, conn, "one")
+	return p, conn, got
+}
+
+func TestStalledRepliesArriveAfterHealing(t *testing.T) {
+	p, conn, got := proxied(t)
 	p.Stall(Replies)
 	send(t, conn, "two")
 	if text, err := read(t, conn, 3, never); err == nil {
@@ -116,11 +129,7 @@ func TestStalledRepliesArriveAfterHealing(t *testing.T) {
 }
 
 func TestStalledThenResetLosesTheReply(t *testing.T) {
-	address, got := echo(t)
-	p := NewNetProxy(t, address)
-	conn := dial(t, p)
-	send(t, conn, "one")
-	mustRead(t, conn, "one")
+	p, conn, got := proxied(t)
 	p.Stall(Replies)
 	send(t, conn, "lost")
 	waitGot(t, got, 7)
@@ -129,17 +138,11 @@ func TestStalledThenResetLosesTheReply(t *testing.T) {
 	if text, err := read(t, conn, 4, soon); err == nil {
 		t.Fatalf("%q came over a connection that was reset", text)
 	}
-	again := dial(t, p)
-	send(t, again, "new")
-	mustRead(t, again, "new")
+	exchange(t, dial(t, p), "new")
 }
 
 func TestCutRefusesUntilHealed(t *testing.T) {
-	address, _ := echo(t)
-	p := NewNetProxy(t, address)
-	conn := dial(t, p)
-	send(t, conn, "one")
-	mustRead(t, conn, "one")
+	p, conn, _ := proxied(t)
 	p.Cut()
 	if _, err := read(t, conn, 1, soon); err == nil {
 		t.Fatal("a cut connection can be read")
@@ -154,9 +157,7 @@ func TestCutRefusesUntilHealed(t *testing.T) {
 		t.Errorf("%d connections stand after the cut", n)
 	}
 	p.Heal()
-	after := dial(t, p)
-	send(t, after, "two")
-	mustRead(t, after, "two")
+	exchange(t, dial(t, p), "two")
 }
 
 func TestHalfClosedConnectionsEndInOrder(t *testing.T) {
