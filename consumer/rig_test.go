@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"drumlin/catalog/memkv"
 	"drumlin/indexer"
 	"drumlin/internal/failpoint"
+	"drumlin/internal/testkit"
 	"drumlin/objectstore/mem"
 	"drumlin/rollup"
 	"drumlin/segment"
@@ -68,7 +67,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 	r.must(err)
 	r.options = Options{
 		Offsets: r.cat, Versions: r.cat, Builder: ix, Broker: r.kafka, Incarnation: r.cat.Incarnation(), Allocator: r.mem,
-		Logger: testLog(), PublishEvery: 10 * time.Millisecond, ProbeEvery: 50 * time.Millisecond, Backoff: 100 * time.Millisecond,
+		Logger: testkit.Log(), PublishEvery: 10 * time.Millisecond, ProbeEvery: 50 * time.Millisecond, Backoff: 100 * time.Millisecond,
 		Failpoints: failpoint.New(),
 	}
 	if change != nil {
@@ -87,13 +86,6 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 		}
 	})
 	return r
-}
-
-func testLog() *slog.Logger {
-	if !testing.Verbose() {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
 func (r *rig) must(err error) {

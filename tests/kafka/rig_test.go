@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +21,7 @@ import (
 	"drumlin/catalog/memkv"
 	"drumlin/consumer"
 	"drumlin/indexer"
+	"drumlin/internal/testkit"
 	"drumlin/objectstore/mem"
 	"drumlin/segment"
 	"drumlin/spec"
@@ -105,7 +104,7 @@ func newRig(t *testing.T, broker *harness.Kafka, o rigOptions) *rig {
 	ix, err := indexer.New(indexer.Options{Objects: r.store, TempDir: t.TempDir()})
 	r.must(err)
 	r.manager, err = consumer.NewManager(consumer.Options{
-		Offsets: r.cat, Versions: r.cat, Builder: ix, Broker: r.kafka, Incarnation: r.cat.Incarnation(), Logger: testLog(),
+		Offsets: r.cat, Versions: r.cat, Builder: ix, Broker: r.kafka, Incarnation: r.cat.Incarnation(), Logger: testkit.Log(),
 		PublishEvery: 10 * time.Millisecond, ProbeEvery: 200 * time.Millisecond, Backoff: 200 * time.Millisecond,
 	})
 	r.must(err)
@@ -118,13 +117,6 @@ func newRig(t *testing.T, broker *harness.Kafka, o rigOptions) *rig {
 	})
 	r.submit(o)
 	return r
-}
-
-func testLog() *slog.Logger {
-	if !testing.Verbose() {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
 func (r *rig) must(err error) {
