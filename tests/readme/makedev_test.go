@@ -23,7 +23,7 @@ const (
 )
 
 // makeBudget is for building and starting.
-const makeBudget = 5 * time.Minute
+const makeBudget = 10 * time.Minute
 
 // TestMakeDev starts a server as the README says, with other ports and another directory, so that it disturbs nobody on
 // this machine, and ends it as Ctrl-C does.
