@@ -24,7 +24,8 @@ var ErrTooBig = errors.New("the segments of the query do not fit into the cache"
 const (
 	suffix        = ".parquet"
 	partialSuffix = ".partial"
-	fetchesAtOnce = 8
+	// fetchesAtOnce bounds one query's fetches under way: of small segments the store's answer is all that takes time.
+	fetchesAtOnce = 32
 )
 
 // Getter reads objects, as an objectstore.Store does.

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"testing"
@@ -56,6 +57,31 @@ func TestOnlySilenceEndsAFetch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestManySmallSegmentsComeTogether: of hundreds of small segments, each some time away, most of the waits are one.
+func TestManySmallSegmentsComeTogether(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := trickle{newStore(), 100 * time.Millisecond}
+		var metas []segment.Meta
+		for i := range 320 {
+			metas = append(metas, s.put(fmt.Sprint(i), 1+i/256, byte(i)))
+		}
+		cached, err := Open(Options{Dir: dir, Objects: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		p, err := cached.Pin(t.Context(), metas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Release()
+		if took := time.Since(begun); took > 4*time.Second {
+			t.Errorf("%d segments of a byte or two took %s", len(metas), took)
+		}
+	})
 }
 
 // TestOneFailureServesAll: those who wait for a fetch that fails do not try one after the other.
