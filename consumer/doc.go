@@ -15,6 +15,8 @@
 //     is older. A reply begins exactly at the offset that was asked, or is refused.
 //   - A commit that the catalog's store does not answer is made again, the same, until its outcome is known; reading goes
 //     on meanwhile, up to the limit of hot memory.
+//   - A failure that is repeated shows in the status from its first attempt on, and brokers that do not answer from the first
+//     question on that they leave open.
 //   - After a lost ownership, a moved offset or an outcome that can no longer be found out the worker ends and drops what it
 //     holds; whoever acquires the partition next reads the log again from the committed offset.
 //

@@ -14,6 +14,9 @@
 //     slow, holds up no other one.
 //   - That two processes share the partitions differently for a moment is harmless: the catalog lets one own a partition,
 //     and its epoch fences every commit.
+//   - A process says which supervisors' brokers do not answer it, and gets nothing of these where another can read them. It keeps
+//     what it owns until another seems able, and hands it off; where none is, nothing moves.
+//   - Nobody waits for a last handoff longer than the stop timeout: the partition is released as it is, and read again.
 //   - A partition that the catalog says this process owns is read or given back here, also where the reply to the request that made it
 //     so was lost.
 //   - A task's state is what the catalog says. Whoever changes it compares the value that he has read, and a process changes

@@ -155,6 +155,7 @@ func TestQuestionsAndOrders(t *testing.T) {
 			Committed: 5, Revision: 6, CatchUp: 7, StableEnd: 8, Lag: 9, Counters: segment.Counters{Stored: 10, Lost: 11}, HotRows: 12,
 			HotBytes: 13, Handoffs: 14, Halt: &consumer.Halt{Reason: consumer.HaltLostRange, Message: "gone", From: 15, To: 16},
 			LastError: "why", LastAt: time.UnixMilli(baseMillis).UTC(), Undecided: 17, UndecidedSince: time.UnixMilli(baseMillis + 1).UTC(),
+			FailingSince: time.UnixMilli(baseMillis + 2).UTC(), FailedAttempts: 3, SilentSince: time.UnixMilli(baseMillis + 3).UTC(),
 		},
 		{Supervisor: "s", Topic: "t", Partition: 4}: {Key: catalog.PartitionKey{Supervisor: "s", Topic: "t", Partition: 4}},
 	}
