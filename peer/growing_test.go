@@ -105,7 +105,7 @@ func without(list []segment.HotBatch, from int64) []segment.HotBatch {
 func (g *growing) grow(batches int) {
 	s := schemas(true, "")[min(1, int(g.facts.SpecVersion)-1)]
 	for range batches {
-		b := g.m.batch(segment.HotArrowSchema(s), s.ID, g.to, 1+g.m.rnd.IntN(40), 5*hourMillis)
+		b := g.m.batch(segment.HotArrowSchema(s), s.ID, g.to, 1+g.m.rnd.IntN(12), 5*hourMillis)
 		g.data, g.to = append(g.data, b), b.ToOffset
 		for offset, values := range contents([]segment.HotBatch{b}) {
 			g.ledger[g.reading].data[offset] = values

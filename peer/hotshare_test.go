@@ -176,7 +176,7 @@ func TestTheCacheKeepsToItsBounds(t *testing.T) {
 // TestSmallBatchesAreJoined: what comes by a few rows at a time does not stay in as many batches.
 func TestSmallBatchesAreJoined(t *testing.T) {
 	inCache(t, 8<<20, func(t *testing.T, s *script, c *hotCache) {
-		for range 200 {
+		for range 100 {
 			s.g.grow(1)
 			rows, err := c.hot(t.Context(), "a", s.request("n"))
 			if err != nil {
@@ -191,7 +191,7 @@ func TestSmallBatchesAreJoined(t *testing.T) {
 			for _, b := range e.rows.data {
 				rows += b.Record.NumRows()
 			}
-			if n := len(e.rows.data); rows < 2000 || n > 60 {
+			if n := len(e.rows.data); rows < 500 || n > 40 {
 				t.Errorf("%d rows are held in %d batches", rows, n)
 			}
 		}
