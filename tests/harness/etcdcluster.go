@@ -139,9 +139,6 @@ func (c *EtcdCluster) Endpoints() []string {
 	return out
 }
 
-// Member is one member's process.
-func (c *EtcdCluster) Member(i int) *Process { return c.members[i].Process }
-
 func (c *EtcdCluster) args(i int) []string {
 	m, o := c.members[i], c.options
 	initial := make([]string, len(c.members))

@@ -184,13 +184,6 @@ func (k *Kafka) Stop(t testing.TB) {
 	k.end(t, syscall.SIGTERM)
 }
 
-// Restart stops the broker and starts it again.
-func (k *Kafka) Restart(t testing.TB) {
-	t.Helper()
-	k.Stop(t)
-	k.Start(t)
-}
-
 func (k *Kafka) end(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if k.cmd == nil {
@@ -206,17 +199,6 @@ func (k *Kafka) end(t testing.TB, signal syscall.Signal) {
 		t.Fatalf("Kafka still runs %s after %s", kafkaStartBudget, signal)
 	}
 }
-
-// Process is the broker's, for signals such as SIGSTOP; nil while it does not run.
-func (k *Kafka) Process() *os.Process {
-	if k.cmd == nil {
-		return nil
-	}
-	return k.cmd.Process
-}
-
-// Log returns the newest part of what the broker wrote.
-func (k *Kafka) Log() string { return k.log.String() }
 
 // ClientProperties are those of a Java client for a listener, with the user where it asks for one.
 func (k *Kafka) ClientProperties(listener string, user KafkaUser, mechanism string) map[string]string {
