@@ -90,7 +90,7 @@ func TestQueriesAtOnceAskOnce(t *testing.T) {
 			})
 		}
 		queries.Wait()
-		if len(s.asked) != 2 || len(s.asked[1].Columns) < 4 {
+		if n := len(s.asked); n > 2 || len(s.asked[n-1].Columns) < 4 { // one, where all came before the first had asked
 			t.Errorf("asked were %+v", s.asked)
 		}
 		s.g.grow(2)
@@ -119,7 +119,7 @@ func TestAFailureIsSharedAndAGivingUpIsNot(t *testing.T) {
 			})
 		}
 		queries.Wait()
-		if took := time.Since(begun); took != 2*time.Second || len(s.asked) != 2 {
+		if took := time.Since(begun); took > 2*time.Second || len(s.asked) > 2 {
 			t.Errorf("%d questions in %s", len(s.asked), took)
 		}
 		s.fail = nil
