@@ -79,15 +79,11 @@ func TestSilentBrokersShow(t *testing.T) {
 	r.start(r.submit(specText("", "", "")))
 	r.waitPosition(10)
 	r.waitFor("answers", func(s PartitionStatus) bool { return s.SilentSince.IsZero() })
-	cut := time.Now()
 	network.cut(true)
 	s := r.waitFor("silence", func(s PartitionStatus) bool { return !s.SilentSince.IsZero() && s.LastError != "" })
-	first := s.SilentSince
-	if first.Before(cut.Add(-2 * r.options.ProbeEvery)) {
-		t.Errorf("silent since %s, cut off at %s", first, cut)
-	}
-	r.waitFor("another question", func(s PartitionStatus) bool { return s.LastAt.After(first.Add(time.Second)) })
-	if s = r.status(); !s.SilentSince.Equal(first) || s.State != StateRunning || s.HotRows != 10 {
+	first := s.LastAt
+	s = r.waitFor("another question in vain", func(s PartitionStatus) bool { return s.LastAt.After(first) && !s.SilentSince.IsZero() })
+	if s.State != StateRunning || s.HotRows != 10 {
 		t.Errorf("status %+v", s)
 	}
 	h, err := r.manager.Hot(t.Context(), r.hotRequest())
