@@ -106,7 +106,7 @@ func (w *worker) resume() {
 	w.reopen = backoff{}
 }
 
-// read works on a part of the pending records.
+// read works on a part of the pending records: a small one where they fill memory up to the limit from which on it pauses.
 func (w *worker) read() error {
 	n := min(len(w.pending), chunkRecords)
 	rejects := w.rejectedTotal
@@ -121,6 +121,10 @@ func (w *worker) read() error {
 		}
 		if stop {
 			n = i
+			break
+		}
+		if w.memoryFull() {
+			n = i + 1
 			break
 		}
 	}

@@ -293,12 +293,17 @@ func (w *worker) handoffAge() time.Duration {
 	return longestHandoffWait
 }
 
-func (w *worker) updatePause() {
-	limit := w.d.MaxHotBytes / 100 * pauseFrom
+// memoryFull says whether hot rows of the process fill memory so far that nothing more is read.
+func (w *worker) memoryFull() bool {
+	share := int64(pauseFrom)
 	if w.paused {
-		limit = w.d.MaxHotBytes / 100 * resumeBelow
+		share = resumeBelow
 	}
-	w.paused = w.d.memory.used.Load() >= limit || len(w.steps) >= maxQueuedSteps
+	return w.d.memory.used.Load() >= w.d.MaxHotBytes/100*share
+}
+
+func (w *worker) updatePause() {
+	w.paused = w.memoryFull() || len(w.steps) >= maxQueuedSteps
 	if w.paused {
 		w.d.budget.look()
 	}
