@@ -25,7 +25,7 @@ func newGauges(workers func() []*worker, memory *meter, maxHotBytes int64) *gaug
 	process := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 	return &gauges{
 		workers: workers, memory: memory, maxHotBytes: maxHotBytes, now: time.Now,
-		lag: partition("drumlin_ingest_lag_records", "Records between what has been read and the end of what is decided."),
+		lag: partition("ingest_kafka_partitionLag", "Records between what has been read and the end of what is decided."),
 		freshness: partition("drumlin_ingest_freshness_seconds",
 			"Age, by its Kafka timestamp, of the newest readable row while more is there to read; 0 when all has been read."),
 		undecided: partition("drumlin_ingest_undecided_records", "Records behind the first open transaction, which nobody may read before it has ended."),

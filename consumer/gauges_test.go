@@ -41,7 +41,7 @@ func TestGaugesShowWhatIsReadNow(t *testing.T) {
 	r.waitFor("the end of the log", func(s PartitionStatus) bool { return s.Lag == 0 })
 	partition := `partition="0" supervisor="t" topic="t"`
 	for name, want := range map[string]float64{
-		"drumlin_ingest_lag_records " + partition: 0, "drumlin_ingest_freshness_seconds " + partition: 0,
+		"ingest_kafka_partitionLag " + partition: 0, "drumlin_ingest_freshness_seconds " + partition: 0,
 		"drumlin_ingest_halted " + partition: 0, "drumlin_ingest_paused " + partition: 0, "drumlin_ingest_hot_rows " + partition: 10,
 		"drumlin_ingest_hot_budget_bytes ": 1 << 30,
 	} {
@@ -55,7 +55,7 @@ func TestGaugesShowWhatIsReadNow(t *testing.T) {
 	}
 	r.stop(false)
 	for name := range gather(t, registry) {
-		if strings.HasPrefix(name, "drumlin_ingest_lag_records") || strings.HasPrefix(name, "drumlin_ingest_halted") {
+		if strings.HasPrefix(name, "ingest_kafka_partitionLag") || strings.HasPrefix(name, "drumlin_ingest_halted") {
 			t.Errorf("%s is shown of a partition that is not read any more", name)
 		}
 	}

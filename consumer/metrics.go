@@ -11,7 +11,7 @@ import (
 	"drumlin/segment"
 )
 
-// metrics count what happens. A nil *metrics counts nothing.
+// metrics count what happens. Those that Druid has too have Druid's names, with underscores for slashes. A nil *metrics counts nothing.
 type metrics struct {
 	processed, unparseable, duplicate, handoffs, handoffFailed *prometheus.CounterVec
 	handoffTime                                                *prometheus.HistogramVec
@@ -28,15 +28,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, partitionLabels)
 	}
 	m := &metrics{
-		processed:     counter("drumlin_ingest_events_processed_total", "Records read into rows."),
-		unparseable:   counter("drumlin_ingest_events_unparseable_total", "Records rejected, for whatever reason."),
-		duplicate:     counter("drumlin_ingest_events_duplicate_total", "Copies found inside the range of one handoff."),
-		handoffs:      counter("drumlin_ingest_handoffs_total", "Handoffs committed."),
-		handoffFailed: counter("drumlin_ingest_handoff_failures_total", "Failed attempts to hand off, each of which was repeated or ended the worker."),
+		processed:     counter("ingest_events_processed", "Records read into rows."),
+		unparseable:   counter("ingest_events_unparseable", "Records rejected, for whatever reason."),
+		duplicate:     counter("ingest_events_duplicate", "Copies found inside the range of one handoff."),
+		handoffs:      counter("ingest_handoff_count", "Handoffs committed."),
+		handoffFailed: counter("ingest_handoff_failed", "Failed attempts to hand off, each of which was repeated or ended the worker."),
 		handoffRows:   counter("drumlin_ingest_handoff_rows_total", "Rows and rejects in committed handoffs."),
 		handoffBytes:  counter("drumlin_ingest_handoff_bytes_total", "Bytes of the segments of committed handoffs."),
 		handoffTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "drumlin_ingest_handoff_seconds", Help: "Seconds from the cut of a handoff to its commit.",
+			Name: "ingest_handoff_time", Help: "Seconds from the cut of a handoff to its commit.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 10),
 		}, partitionLabels),
 	}

@@ -72,8 +72,8 @@ func TestTaskMetrics(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]float64{
-			"drumlin_task_successes_total": 1, "drumlin_task_run_seconds": 1, "drumlin_task_pending_seconds": 1, "drumlin_task_slots": 2, "drumlin_task_slots_used": 0,
-			"drumlin_collection_deleted_bytes_total": 0,
+			"task_success_count": 1, "task_run_time": 1, "task_pending_time": 1, "taskSlot_total_count": 2, "taskSlot_used_count": 0,
+			"segment_nuked_bytes": 0,
 		} {
 			if got[name] != want {
 				t.Errorf("%s is %v, want %v", name, got[name], want)

@@ -10,7 +10,8 @@ import (
 	"drumlin/compaction"
 )
 
-// taskMetrics show what becomes of tasks, and what policies see. A nil *taskMetrics counts nothing.
+// taskMetrics show what becomes of tasks, and what policies see. Those that Druid has too have Druid's names, with underscores for
+// slashes, and its labels. A nil *taskMetrics counts nothing.
 type taskMetrics struct {
 	success, failed, retried           *prometheus.CounterVec // by datasource and type
 	running, pending, waiting          *prometheus.GaugeVec   // by datasource
@@ -42,34 +43,34 @@ func newTaskMetrics(r prometheus.Registerer) (*taskMetrics, error) {
 	times := func(name, help string) *prometheus.HistogramVec {
 		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.05, 3, 12),
-		}, []string{"datasource", "type"})
+		}, []string{"dataSource", "taskType"})
 		all = append(all, h)
 		return h
 	}
 	gauge := func(name, help string) prometheus.Gauge { return gauges(name, help).WithLabelValues() }
 	counter := func(name, help string) prometheus.Counter { return counters(name, help).WithLabelValues() }
 	m := &taskMetrics{
-		success:       counters("drumlin_task_successes_total", "Tasks that ended well here.", "datasource", "type"),
-		failed:        counters("drumlin_task_failures_total", "Tasks that failed here, cancelled ones included.", "datasource", "type"),
-		retried:       counters("drumlin_task_retries_total", "Attempts after which a task waits for the next one.", "datasource", "type"),
-		running:       gauges("drumlin_tasks_running", "Tasks that run in the cluster.", "datasource"),
-		pending:       gauges("drumlin_tasks_pending", "Tasks that wait for a slot.", "datasource"),
-		waiting:       gauges("drumlin_tasks_waiting", "Tasks that wait for the time of their next attempt.", "datasource"),
-		slotsTotal:    gauge("drumlin_task_slots", "Tasks that may run at a time in the cluster."),
-		slotsUsed:     gauge("drumlin_task_slots_used", "Slots in use."),
-		slotsIdle:     gauge("drumlin_task_slots_idle", "Slots that are free."),
-		runTime:       times("drumlin_task_run_seconds", "Seconds of one attempt."),
-		pendingTime:   times("drumlin_task_pending_seconds", "Seconds from submission to the first attempt."),
-		submitted:     counters("drumlin_compaction_tasks_submitted_total", "Compaction tasks that a policy submitted.", "datasource", "policy"),
-		nukedObjects:  counter("drumlin_collection_objects_deleted_total", "Objects deleted because nothing shows them any more."),
-		nukedBytes:    counter("drumlin_collection_deleted_bytes_total", "Their bytes."),
-		dropped:       counter("drumlin_retention_chunks_dropped_total", "Time chunks that retention rules dropped."),
-		waitingBytes:  gauges("drumlin_compaction_waiting_bytes", "Bytes of chunks that are worth compacting.", "datasource", "policy"),
-		doneBytes:     gauges("drumlin_compaction_compacted_bytes", "Bytes of chunks that need nothing.", "datasource", "policy"),
-		skipBytes:     gauges("drumlin_compaction_skipped_bytes", "Bytes of chunks that are left alone for now.", "datasource", "policy"),
-		waitingChunks: gauges("drumlin_compaction_waiting_chunks", "Chunks that are worth compacting.", "datasource", "policy"),
-		doneChunks:    gauges("drumlin_compaction_compacted_chunks", "Chunks that need nothing.", "datasource", "policy"),
-		skipped:       gauges("drumlin_compaction_skipped_chunks", "Chunks that are left alone for now.", "datasource", "policy"),
+		success:       counters("task_success_count", "Tasks that ended well here.", "dataSource", "taskType"),
+		failed:        counters("task_failed_count", "Tasks that failed here, cancelled ones included.", "dataSource", "taskType"),
+		retried:       counters("task_retry_count", "Attempts after which a task waits for the next one.", "dataSource", "taskType"),
+		running:       gauges("task_running_count", "Tasks that run in the cluster.", "dataSource"),
+		pending:       gauges("task_pending_count", "Tasks that wait for a slot.", "dataSource"),
+		waiting:       gauges("task_waiting_count", "Tasks that wait for the time of their next attempt.", "dataSource"),
+		slotsTotal:    gauge("taskSlot_total_count", "Tasks that may run at a time in the cluster."),
+		slotsUsed:     gauge("taskSlot_used_count", "Slots in use."),
+		slotsIdle:     gauge("taskSlot_idle_count", "Slots that are free."),
+		runTime:       times("task_run_time", "Seconds of one attempt."),
+		pendingTime:   times("task_pending_time", "Seconds from submission to the first attempt."),
+		submitted:     counters("compact_task_count", "Compaction tasks that a policy submitted.", "dataSource", "policy"),
+		nukedObjects:  counter("segment_nuked_count", "Objects deleted because nothing shows them any more."),
+		nukedBytes:    counter("segment_nuked_bytes", "Their bytes."),
+		dropped:       counter("segment_dropped_count", "Time chunks that retention rules dropped."),
+		waitingBytes:  gauges("interval_waitCompact_bytes", "Bytes of chunks that are worth compacting.", "dataSource", "policy"),
+		doneBytes:     gauges("interval_compacted_bytes", "Bytes of chunks that need nothing.", "dataSource", "policy"),
+		skipBytes:     gauges("interval_skipCompact_bytes", "Bytes of chunks that are left alone for now.", "dataSource", "policy"),
+		waitingChunks: gauges("interval_waitCompact_count", "Chunks that are worth compacting.", "dataSource", "policy"),
+		doneChunks:    gauges("interval_compacted_count", "Chunks that need nothing.", "dataSource", "policy"),
+		skipped:       gauges("interval_skipCompact_count", "Chunks that are left alone for now.", "dataSource", "policy"),
 		dutyHolder:    gauge("drumlin_coordinator_duties", "1 while this process has the standing duties of the cluster."),
 		dutyFailures:  counters("drumlin_coordinator_duty_failures_total", "Rounds of a standing duty that failed and come again.", "duty"),
 	}

@@ -48,15 +48,15 @@ func scrapeLabels() labelSet { return labels("job", "instance", "role") }
 // rare are metrics that show nothing until something happens that a short test cannot bring about, or that lasts too short for it
 // to see. Their names must occur in the source of the program.
 func rare() map[string]labelSet {
-	task := labels("datasource", "type")
+	task := labels("dataSource", "taskType")
 	return map[string]labelSet{
-		"drumlin_ingest_handoff_failures_total":   labels("supervisor", "topic", "partition"), // the object store or etcd refuses
-		"drumlin_task_failures_total":             task,                                       // a task gives up
-		"drumlin_task_retries_total":              task,                                       // a task waits for another attempt
+		"ingest_handoff_failed":                   labels("supervisor", "topic", "partition"), // the object store or etcd refuses
+		"task_failed_count":                       task,                                       // a task gives up
+		"task_retry_count":                        task,                                       // a task waits for another attempt
 		"drumlin_coordinator_duty_failures_total": labels("duty"),                             // etcd or the object store refuses
-		"drumlin_tasks_running":                   labels("datasource"),                       // only while a task runs
-		"drumlin_tasks_pending":                   labels("datasource"),                       // only while all slots are taken
-		"drumlin_tasks_waiting":                   labels("datasource"),                       // only between two attempts
+		"task_running_count":                      labels("dataSource"),                       // only while a task runs
+		"task_pending_count":                      labels("dataSource"),                       // only while all slots are taken
+		"task_waiting_count":                      labels("dataSource"),                       // only between two attempts
 	}
 }
 
@@ -115,8 +115,8 @@ func busyDev(t *testing.T) string {
 	d.Submit(t, `{"type":"compact","dataSource":"events","ioConfig":{"type":"compact","inputSpec":{"type":"interval","interval":"2000/3000"}}}`)
 	harness.Produce(t, client, &kgo.Record{Topic: "events", Value: []byte(`{"messageId":"last","timestamp":"` + hour.Format(time.RFC3339) + `","event":"view"}`)})
 	d.WaitSQL(t, "SELECT COUNT(*) AS n FROM events", 51, patience)
-	waitForMetric(t, d.HTTP, "drumlin_task_successes_total")
-	waitForMetric(t, d.HTTP, "drumlin_compaction_waiting_bytes")
+	waitForMetric(t, d.HTTP, "task_success_count")
+	waitForMetric(t, d.HTTP, "interval_waitCompact_bytes")
 	stdout, stderr, code := d.Run(t, "", "health")
 	if code != 0 {
 		t.Errorf("the health check of a healthy process exits with %d: %s%s", code, stdout, stderr)
