@@ -98,6 +98,7 @@ func FuzzRead(f *testing.F) {
 	for _, text := range []string{
 		"a: &a [1, 0x1f, 1e3, .inf, ~]\nb: *a\n? c\n: |\n  d\n", `{"a": [true, null, 1.5, "x"], "b": {"a": 1}}`, "a: {b: 1, b: 2}\n<<: {}\n",
 		"- !!str x\n- ? [k]\n  : v\n", "--- {}\n--- {}\n", "password: [hunter2", "\ufeff# only a comment\n", "a:\n- b\n-  - c\n",
+		"&a ~",
 	} {
 		f.Add([]byte(text))
 	}

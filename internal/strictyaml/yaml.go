@@ -41,7 +41,11 @@ func (r *reader) readYAML(data []byte) (out Document) {
 		return Document{Whole: true}
 	}
 	y := &yamlReader{reader: r, anchors: map[string]ast.Node{}, open: map[string]bool{}}
-	return r.document(y.value(body, "", 1))
+	root, err := y.value(body, "", 1)
+	if root != nil && root.Kind == Null { // one with an anchor: as empty as one without
+		return Document{Problems: r.problems, Whole: true}
+	}
+	return r.document(root, err)
 }
 
 // parserProblem leaves out the excerpt of the text that the parser adds to its errors: it may hold a password.
