@@ -22,7 +22,7 @@ func TestAHandoverWithoutItsHandoff(t *testing.T) {
 			r.handoff(20)
 			r.produceEvents(20, 30)
 			r.waitPosition(50)
-			view := requestAt(r.cat.View())
+			view := r.hotRequest()
 			random := rand.New(rand.NewPCG(1, 2))
 			if away == "catalog" {
 				r.kv.shake(random, 1)

@@ -151,8 +151,10 @@ func TestCatalogOutageIsSatOut(t *testing.T) {
 			r.kv.apply = way == "from its reply"
 			r.kv.shake(random, 1)
 			r.produceEvents(50, 950)
-			s := r.waitFor("reading without a catalog", func(s PartitionStatus) bool { return s.Position == 1000 && s.LastError != "" })
-			if s.Committed != 50 || s.State != StateRunning || s.Handoffs != 19 {
+			s := r.waitFor("reading without a catalog", func(s PartitionStatus) bool {
+				return s.Position == 1000 && s.Handoffs == 19 && s.LastError != ""
+			})
+			if s.Committed != 50 || s.State != StateRunning {
 				t.Errorf("status %+v", s)
 			}
 			h, err := r.manager.Hot(t.Context(), requestAt(r.cat.View()))
