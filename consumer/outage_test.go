@@ -179,27 +179,6 @@ func TestCatalogOutageIsSatOut(t *testing.T) {
 	}
 }
 
-func TestCatalogOutagePausesAtTheLimitOfMemory(t *testing.T) {
-	const budget, total = 1 << 20, 60_000
-	r := newRig(t, func(o *Options) { o.MaxHotBytes = budget })
-	r.createTopic(1)
-	r.start(r.submit(specText("", "", "")))
-	r.waitFor("the beginning", func(s PartitionStatus) bool { return s.State == StateRunning })
-	r.kv.shake(seeded(t), 1)
-	for i := 0; i < total; i += 5000 {
-		r.produceEvents(i, 5000)
-	}
-	s := r.waitFor("a pause", func(s PartitionStatus) bool { return s.State == StatePaused })
-	if used := r.manager.HotBytes(); used > budget*11/10 || s.Position == 0 || s.Position >= total || s.Committed != 0 {
-		t.Errorf("%d bytes of %d are used, status %+v", used, budget, s)
-	}
-	r.kv.shake(nil, 0)
-	r.handoff(total)
-	if c := r.committed(); c.rows != total || c.offset.Counters.Stored != total {
-		t.Errorf("committed %+v", c)
-	}
-}
-
 func TestFenceAfterAnOutageStepsDown(t *testing.T) {
 	r := newRig(t, nil)
 	r.createTopic(1)

@@ -18,8 +18,9 @@ func comparePartitions(a, b catalog.PartitionKey) int {
 }
 
 // shareAble says which node should read each wanted partition. Nodes that cannot read a supervisor get nothing of it, unless
-// none can: then each partition stays where it is, and what nobody owns is shared out. Supervisors that the same nodes can read are shared out together, as
-// share does it; that those which fewer can read weigh on these is not made up for, since it would move still more.
+// none can: then each partition stays where it is, and what nobody owns is shared out. Supervisors that the same nodes can
+// read are shared out together, as share does it; that those which fewer can read weigh on these is not made up for, since it
+// would move still more.
 func shareAble(nodes []string, unable map[string][]string, wanted []catalog.PartitionKey, owners map[catalog.PartitionKey]string) map[catalog.PartitionKey]string {
 	type group struct {
 		nodes  []string
